@@ -1,0 +1,2 @@
+//! needledrop
+fn main() {}
