@@ -1,0 +1,263 @@
+//! One request and its answer, the same on every protocol: admission, the handler, and the last touch.
+//!
+//! The doors hand over a parsed head and get back a response that they only have to write. Refusals made here are
+//! about the form of a request (RFC 9110, 9112 3.2, 9113 8.3); what a request asks for is the handler's business.
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::{ALT_SVC, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue};
+use http::uri::Authority;
+use http::{HeaderMap, Method, StatusCode, Version, request};
+
+use crate::body::Body;
+use crate::limits::Limits;
+use crate::request::{Peer, Protocol, Request};
+
+/// An answer: status, fields and a [`Body`]. Doors add Date, Content-Length where the body declares one, and Alt-Svc.
+pub type Response = http::Response<Body>;
+
+/// What a role implements. A panic inside becomes a 500 and the connection goes on.
+///
+/// Answer HEAD like GET: the doors leave out the body and keep its length.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request. The future is dropped when the client goes away.
+    fn call(&self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+/// A refusal as problem+json (RFC 9457). `slug` is the stable type, relative to the service.
+pub fn problem(status: StatusCode, slug: &str, title: &str) -> Response {
+    let text = format!(
+        "{{\"type\":\"/problems/{slug}\",\"title\":\"{title}\",\"status\":{}}}",
+        status.as_u16()
+    );
+    let mut response = Response::new(Body::full(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    response
+}
+
+/// What all requests of one set of doors share.
+pub(crate) struct Exchange<H> {
+    pub(crate) handler: Arc<H>,
+    pub(crate) limits: Limits,
+    /// Value of Alt-Svc for secure answers that did not come over HTTP/3.
+    pub(crate) alt_svc: Option<HeaderValue>,
+}
+
+/// Alt-Svc for an HTTP/3 port on the same host, valid for a day (RFC 7838).
+pub(crate) fn alt_svc(port: u16) -> HeaderValue {
+    HeaderValue::from_str(&format!("h3=\":{port}\"; ma=86400")).expect("digits are a field value")
+}
+
+impl<H: Handler> Exchange<H> {
+    /// From a parsed head to a response that is ready to be written.
+    pub(crate) async fn answer(&self, head: request::Parts, peer: Peer) -> Response {
+        let head_only = head.method == Method::HEAD;
+        let advertise = self
+            .alt_svc
+            .as_ref()
+            .filter(|_| peer.secure && peer.protocol != Protocol::H3);
+        let mut response = match admit(head, peer, &self.limits) {
+            Ok(request) => self.call(request).await,
+            Err(Refusal {
+                status,
+                slug,
+                title,
+            }) => problem(status, slug, title),
+        };
+        if let Some(alt_svc) = advertise {
+            response
+                .headers_mut()
+                .entry(ALT_SVC)
+                .or_insert_with(|| alt_svc.clone());
+        }
+        settle_length(head_only, response)
+    }
+
+    async fn call(&self, request: Request) -> Response {
+        let outcome = AssertUnwindSafe(self.handler.call(request))
+            .catch_unwind()
+            .await;
+        outcome.unwrap_or_else(|_| {
+            tracing::error!("a handler panicked; the request got a 500");
+            problem(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "internal",
+                "Something broke on our side",
+            )
+        })
+    }
+}
+
+/// A request that is not a well-formed one.
+struct Refusal {
+    status: StatusCode,
+    slug: &'static str,
+    title: &'static str,
+}
+
+/// Checks the form of a head. The target stays byte for byte as it came.
+fn admit(head: request::Parts, peer: Peer, limits: &Limits) -> Result<Request, Refusal> {
+    let refuse = |status, slug, title| {
+        Err(Refusal {
+            status,
+            slug,
+            title,
+        })
+    };
+    if head.method == Method::CONNECT {
+        return refuse(StatusCode::NOT_IMPLEMENTED, "method", "This is not a proxy");
+    }
+    let target_bytes = head
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    if target_bytes > limits.target_bytes {
+        return refuse(
+            StatusCode::URI_TOO_LONG,
+            "target-too-long",
+            "The request target is too long",
+        );
+    }
+    if !host_is_sound(&head) {
+        return refuse(
+            StatusCode::BAD_REQUEST,
+            "host",
+            "The request does not name one valid host",
+        );
+    }
+    Ok(Request {
+        method: head.method,
+        uri: head.uri,
+        headers: head.headers,
+        peer,
+    })
+}
+
+/// Exactly one well-formed authority, without user information. HTTP/1.0 may leave it out (RFC 9112 3.2).
+fn host_is_sound(head: &request::Parts) -> bool {
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() || host.is_some_and(|host| !is_authority(host)) {
+        return false;
+    }
+    match (head.uri.authority(), host) {
+        (Some(authority), _) if authority.as_str().contains('@') => false,
+        // An absolute-form target overrides Host on HTTP/1.1; `:authority` and Host must agree (RFC 9113 8.3.1).
+        (Some(authority), Some(host)) if head.version >= Version::HTTP_2 => host
+            .as_bytes()
+            .eq_ignore_ascii_case(authority.as_str().as_bytes()),
+        (Some(_), _) | (None, Some(_)) => true,
+        (None, None) => head.version < Version::HTTP_11,
+    }
+}
+
+fn is_authority(host: &HeaderValue) -> bool {
+    let text = host.to_str().unwrap_or_default();
+    !text.contains('@') && text.parse::<Authority>().is_ok()
+}
+
+/// Makes Content-Length and body agree for every protocol: what has no body by definition gets none, and a body that
+/// knows its length says so (RFC 9110 6.4.1, 8.6).
+fn settle_length(head_only: bool, mut response: Response) -> Response {
+    let status = response.status();
+    if status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+    {
+        response.headers_mut().remove(CONTENT_LENGTH);
+        *response.body_mut() = Body::empty();
+        return response;
+    }
+    let declared = response.body().declared_len();
+    if head_only {
+        // The handler may have answered HEAD with an empty body and the length of the full one.
+        if let Some(len) =
+            declared.filter(|len| *len > 0 || !response.headers().contains_key(CONTENT_LENGTH))
+        {
+            set_length(response.headers_mut(), len);
+        }
+        *response.body_mut() = Body::empty();
+        return response;
+    }
+    match declared {
+        Some(len) => set_length(response.headers_mut(), len),
+        // A length that the body does not vouch for would not be checked.
+        None => drop(response.headers_mut().remove(CONTENT_LENGTH)),
+    }
+    response
+}
+
+fn set_length(headers: &mut HeaderMap, len: u64) {
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(len));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(uri: &str, version: Version, hosts: &[&str]) -> request::Parts {
+        let mut request = http::Request::builder().uri(uri).version(version);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn one_valid_host_is_asked_for() {
+        let sound = |uri, version, hosts: &[&str]| host_is_sound(&head(uri, version, hosts));
+        assert!(sound("/a", Version::HTTP_11, &["localhost:8080"]));
+        assert!(sound("/a", Version::HTTP_10, &[]));
+        assert!(sound("http://other/a", Version::HTTP_11, &["localhost"]));
+        assert!(sound("https://one/a", Version::HTTP_2, &[]));
+        assert!(sound("https://one/a", Version::HTTP_2, &["ONE"]));
+        assert!(!sound("/a", Version::HTTP_11, &[]));
+        assert!(!sound("/a", Version::HTTP_11, &["a", "a"]));
+        assert!(!sound("/a", Version::HTTP_11, &["a b"]));
+        assert!(!sound("/a", Version::HTTP_11, &["user@a"]));
+        assert!(!sound("http://user@a/", Version::HTTP_11, &["a"]));
+        assert!(!sound("https://one/a", Version::HTTP_2, &["two"]));
+    }
+
+    #[test]
+    fn head_keeps_the_length_and_loses_the_body() {
+        let response = settle_length(true, Response::new(Body::full("hello")));
+        assert_eq!(response.headers()[CONTENT_LENGTH], "5");
+        assert_eq!(response.body().declared_len(), Some(0));
+
+        let mut answered = Response::new(Body::empty());
+        set_length(answered.headers_mut(), 77);
+        assert_eq!(
+            settle_length(true, answered).headers()[CONTENT_LENGTH],
+            "77"
+        );
+    }
+
+    #[test]
+    fn not_modified_has_neither_body_nor_length() {
+        let mut response = Response::new(Body::full("hello"));
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+        let response = settle_length(false, response);
+        assert!(!response.headers().contains_key(CONTENT_LENGTH));
+        assert_eq!(response.body().declared_len(), Some(0));
+    }
+
+    #[test]
+    fn a_length_without_a_vouching_body_is_dropped() {
+        let mut response = Response::new(Body::stream(futures_util::stream::empty(), None));
+        set_length(response.headers_mut(), 77);
+        assert!(
+            !settle_length(false, response)
+                .headers()
+                .contains_key(CONTENT_LENGTH)
+        );
+    }
+}

@@ -1,0 +1,143 @@
+//! HTTP/1.1 on one connection, plain or inside TLS. The only file that names hyper's HTTP/1 server.
+//!
+//! Two things are done here that hyper leaves open. A connection whose answer broke off is reset, so that not even a
+//! body without Content-Length can be taken for whole. And a connection that is closed while the peer still sends (a
+//! request body we do not want) is read for a moment, because a close with unread bytes makes the kernel send a
+//! reset that can overtake our answer (RFC 9112 9.6).
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONNECTION, HeaderValue};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::body::{Body, BodyError};
+use crate::exchange::{Exchange, Handler};
+use crate::limits::Limits;
+use crate::request::Peer;
+use crate::watch::{Breakable, Busy, HeadDeadline};
+
+/// Bytes and time of a peer's unwanted data that are read after our last answer.
+const LINGER_BYTES: u64 = 256 * 1024;
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Serves one connection until it ends. `drain` asks for the end after the request under way.
+pub(crate) async fn serve<S, H>(
+    stream: S,
+    peer: Peer,
+    exchange: Arc<Exchange<H>>,
+    drain: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Breakable + Unpin + Send + 'static,
+    H: Handler,
+{
+    let busy = Busy::default();
+    let stream = HeadDeadline::new(stream, busy.clone(), exchange.limits.head);
+    let builder = builder(&exchange.limits);
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        busy.set(true);
+        let (exchange, peer, busy) = (Arc::clone(&exchange), peer.clone(), busy.clone());
+        // hyper asks for an Unpin future where it hands the stream back.
+        Box::pin(async move {
+            let (head, unwanted) = request.into_parts();
+            let mut response = exchange.answer(head, peer).await;
+            if !unwanted.is_end_stream() {
+                // What follows on this connection would be the body: nothing may be parsed as a request again.
+                response
+                    .headers_mut()
+                    .insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, std::convert::Infallible>(response.map(|body| Watched { body, busy }))
+        })
+    });
+    let mut connection = builder.serve_connection(TokioIo::new(stream), service);
+    let mut draining = pin!(drain.cancelled());
+    let mut drained = false;
+    let ended = poll_fn(|cx| {
+        if !drained && draining.as_mut().poll(cx).is_ready() {
+            drained = true;
+            Pin::new(&mut connection).graceful_shutdown();
+        }
+        connection.poll_without_shutdown(cx)
+    })
+    .await;
+    let mut stream = connection.into_parts().io.into_inner();
+    let orderly = match ended {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::debug!(%error, protocol = "h1", "connection ended early");
+            // Nobody was waiting for bytes if the next head was malformed (hyper has answered it) or never came.
+            error.is_parse() || error.is_timeout()
+        }
+    };
+    if orderly {
+        stream.settle();
+        close(stream).await;
+    }
+}
+
+fn builder(limits: &Limits) -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        // Counts from the end of the last answer: this is the idle limit. `HeadDeadline` cuts a slow head.
+        .header_read_timeout(limits.idle)
+        .max_headers(limits.head_fields)
+        .max_header_size(limits.head_bytes as usize);
+    builder
+}
+
+/// Ends our half, then reads what the peer still sends, within bounds.
+async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let ending = async {
+        if stream.shutdown().await.is_ok() {
+            let _ = tokio::io::copy(
+                &mut (&mut stream).take(LINGER_BYTES),
+                &mut tokio::io::sink(),
+            )
+            .await;
+        }
+    };
+    let _ = timeout(LINGER, ending).await;
+}
+
+/// The body, and the news that it is done.
+struct Watched {
+    body: Body,
+    busy: Busy,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.busy.set(false);
+    }
+}
+
+impl http_body::Body for Watched {
+    type Data = bytes::Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, BodyError>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        self.body.size_hint()
+    }
+}

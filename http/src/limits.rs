@@ -1,0 +1,71 @@
+//! Every bound of the doors, in one table: default, unit and the reason.
+//!
+//! What a stranger can make us hold is the number of connections times what one connection may hold; both factors
+//! are here. Bounds that need a rate or a network (requests per second, connections per /24) belong to the edge.
+
+use std::time::Duration;
+
+/// The bounds of one [`Doors`](crate::Doors). Counts are of things, sizes in bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// TCP connections open at once over all plain and TLS doors; further ones wait in the kernel's backlog.
+    /// 8,192 at about 40 KiB each is 320 MiB, and stays below the usual limit on open files.
+    pub connections: usize,
+    /// QUIC connections open at once; further ones are refused with CONNECTION_REFUSED, which costs us one packet.
+    pub quic_connections: usize,
+    /// TLS handshakes under way at once, the part of a connection that costs CPU before anything is known about the
+    /// peer. 512 full handshakes of half a millisecond are a quarter of a second of work.
+    pub handshakes: usize,
+    /// Time from accepted socket to finished TLS or QUIC handshake, PROXY header included. Mobile networks need seconds.
+    pub handshake: Duration,
+    /// Time from the first byte of a request head to its last, on every protocol. A head is one or two packets.
+    pub head: Duration,
+    /// Time an HTTP/1.1 connection may stay without a request. A player asks for 512 KiB about every 26 s at
+    /// 160 kbit/s, and should find its connection open.
+    pub idle: Duration,
+    /// Time a write may wait without the peer taking a single byte. A paused player closes its window for minutes,
+    /// a dead one for ever.
+    pub write_stall: Duration,
+    /// Bytes of a request head: request line and fields. A signed target is at most a few KiB.
+    pub head_bytes: u32,
+    /// Bytes of a request target (`:path`). Longer ones get 414.
+    pub target_bytes: usize,
+    /// Fields in a request head on HTTP/1.1, where each costs a slot.
+    pub head_fields: usize,
+    /// Requests under way at once on one HTTP/2 or HTTP/3 connection.
+    pub streams: u32,
+    /// Bytes of answer kept per HTTP/2 stream ahead of what the peer's window lets go.
+    pub h2_send_buffer_bytes: usize,
+    /// Bytes one QUIC connection may have sent without acknowledgement: 1 MiB is 80 Mbit/s at 100 ms.
+    pub quic_send_window_bytes: u64,
+    /// Bytes QUIC may send in the first round trip. 64 KiB of audio and its headers just miss a 64 KiB window,
+    /// so 96 KiB saves a round trip (measured: 172 ms become 110 at 40 ms RTT).
+    pub quic_initial_window_bytes: u64,
+    /// Time without a packet after which a QUIC connection is forgotten.
+    pub quic_idle: Duration,
+    /// Bytes a peer may send on one HTTP/3 request stream, whatever frames it calls them.
+    pub h3_request_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 8_192,
+            quic_connections: 8_192,
+            handshakes: 512,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+            write_stall: Duration::from_secs(120),
+            head_bytes: 16 * 1024,
+            target_bytes: 8 * 1024,
+            head_fields: 64,
+            streams: 128,
+            h2_send_buffer_bytes: 128 * 1024,
+            quic_send_window_bytes: 1024 * 1024,
+            quic_initial_window_bytes: 96 * 1024 + 2 * 1200,
+            quic_idle: Duration::from_secs(60),
+            h3_request_bytes: 64 * 1024,
+        }
+    }
+}
