@@ -1,1 +1,38 @@
-//! needledrop core
+//! The rules of needledrop, pure: values and `now` go in, decisions come out.
+//!
+//! Nothing here opens a socket or a file, reads a clock, rolls dice or knows an async
+//! runtime; the shells (`http`, `origin`, `edge`, the front door) do that and ask here.
+//! Start with [`decide`] (what an HTTP request for bytes gets), [`answer`] (how that
+//! looks on the wire) and [`signed_url`] (who may ask at all).
+
+pub mod answer;
+pub mod block;
+pub mod decide;
+pub mod etag;
+pub mod id;
+pub mod media;
+pub mod network;
+pub mod object_path;
+pub mod precondition;
+pub mod problem;
+pub mod range;
+pub mod refusal;
+pub mod signed_url;
+pub mod time;
+
+pub use answer::{Answer, Segment, answer};
+pub use block::{BLOCK_BYTES, BlockIndex};
+pub use decide::{Conditions, Method, Outcome, Validators, decide};
+pub use etag::EntityTag;
+pub use id::{PlaybackId, Rev, TrackId};
+pub use media::{Codec, Kbps, Rendition, content_type_for};
+pub use network::Cidr;
+pub use object_path::{ObjectPath, PathRefusal};
+pub use problem::Problem;
+pub use range::ByteRange;
+pub use refusal::Refusal;
+pub use signed_url::{
+    Claims, HeadBytes, KeyId, KeyState, Keyring, NextObject, Pseudonym, Secret, SignedUrl, sign,
+    verify,
+};
+pub use time::UnixSeconds;

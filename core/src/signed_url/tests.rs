@@ -1,0 +1,1 @@
+//! Signed URLs against honest players and dishonest ones.
