@@ -55,16 +55,10 @@ impl Answer {
         let mut fields = vec![("accept-ranges", "bytes".to_owned())];
         let mut add = |name, value: Option<String>| fields.extend(value.map(|value| (name, value)));
         add("etag", validators.etag.as_ref().map(ToString::to_string));
-        add(
-            "last-modified",
-            validators.last_modified.map(|moment| moment.to_http()),
-        );
+        add("last-modified", validators.last_modified.map(|moment| moment.to_http()));
         add("content-type", self.content_type.clone());
         add("content-range", self.content_range.clone());
-        add(
-            "content-length",
-            self.content_length.map(|bytes| bytes.to_string()),
-        );
+        add("content-length", self.content_length.map(|bytes| bytes.to_string()));
         fields
     }
 
@@ -75,34 +69,21 @@ impl Answer {
 }
 
 /// Writes an outcome down for an object of `len` bytes.
-pub fn answer(
-    method: Method,
-    outcome: &Outcome,
-    len: u64,
-    content_type: &str,
-    validators: &Validators,
-) -> Answer {
+pub fn answer(method: Method, outcome: &Outcome, len: u64, content_type: &str, validators: &Validators) -> Answer {
     let content = match outcome {
         Outcome::Full => full(len, content_type),
         Outcome::Partial(range) => partial(*range, len, content_type),
         Outcome::Multipart(parts) => multipart(parts, len, content_type, validators),
         // RFC 9110, 15.4.5: no content; a Content-Length would speak of the 200.
-        Outcome::NotModified => Answer {
-            status: 304,
-            content_length: None,
-            content_type: None,
-            content_range: None,
-            body: Vec::new(),
-        },
+        Outcome::NotModified => {
+            Answer { status: 304, content_length: None, content_type: None, content_range: None, body: Vec::new() }
+        }
         Outcome::PreconditionFailed => empty(412, None),
         Outcome::Unsatisfiable => empty(416, Some(format!("bytes */{len}"))),
     };
     match method {
         Method::Get => content,
-        Method::Head => Answer {
-            body: Vec::new(),
-            ..content
-        },
+        Method::Head => Answer { body: Vec::new(), ..content },
     }
 }
 
@@ -112,10 +93,7 @@ fn full(len: u64, content_type: &str) -> Answer {
         content_length: Some(len),
         content_type: Some(content_type.to_owned()),
         content_range: None,
-        body: ByteRange::whole(len)
-            .map(Segment::Range)
-            .into_iter()
-            .collect(),
+        body: ByteRange::whole(len).map(Segment::Range).into_iter().collect(),
     }
 }
 
@@ -136,15 +114,12 @@ fn multipart(parts: &[ByteRange], len: u64, content_type: &str, validators: &Val
     for (index, part) in parts.iter().enumerate() {
         let line_end = if index == 0 { "" } else { "\r\n" };
         let content_range = part.to_content_range(len);
-        let head = format!(
-            "{line_end}--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: {content_range}\r\n\r\n"
-        );
+        let head =
+            format!("{line_end}--{boundary}\r\nContent-Type: {content_type}\r\nContent-Range: {content_range}\r\n\r\n");
         body.push(Segment::Literal(head.into_bytes()));
         body.push(Segment::Range(*part));
     }
-    body.push(Segment::Literal(
-        format!("\r\n--{boundary}--\r\n").into_bytes(),
-    ));
+    body.push(Segment::Literal(format!("\r\n--{boundary}--\r\n").into_bytes()));
     Answer {
         status: 206,
         content_length: Some(body.iter().map(Segment::len).sum()),
@@ -155,13 +130,7 @@ fn multipart(parts: &[ByteRange], len: u64, content_type: &str, validators: &Val
 }
 
 fn empty(status: u16, content_range: Option<String>) -> Answer {
-    Answer {
-        status,
-        content_length: Some(0),
-        content_type: None,
-        content_range,
-        body: Vec::new(),
-    }
+    Answer { status, content_length: Some(0), content_type: None, content_range, body: Vec::new() }
 }
 
 /// The same for the same parts of the same version, on every node and protocol. 128 bits of
@@ -178,10 +147,7 @@ fn boundary(parts: &[ByteRange], len: u64, validators: &Validators) -> String {
         digest.update(part.start().to_be_bytes());
         digest.update(part.end().to_be_bytes());
     }
-    digest.finalize()[..16]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    digest.finalize()[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
@@ -193,17 +159,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn validators() -> Validators {
-        Validators {
-            etag: Some(EntityTag::strong("v1")),
-            last_modified: Some(UnixSeconds(784_111_777)),
-        }
+        Validators { etag: Some(EntityTag::strong("v1")), last_modified: Some(UnixSeconds(784_111_777)) }
     }
 
     fn ask(range: &str, len: u64) -> Answer {
-        let conditions = Conditions {
-            range: Some(range),
-            ..Conditions::plain(Method::Get)
-        };
+        let conditions = Conditions { range: Some(range), ..Conditions::plain(Method::Get) };
         let outcome = decide(&conditions, len, &validators(), UnixSeconds(1_000_000_000));
         answer(Method::Get, &outcome, len, "audio/ogg", &validators())
     }
@@ -220,9 +180,7 @@ mod tests {
     fn a_multipart_body_is_written_as_rfc_2046_draws_it() {
         let answer = ask("bytes=0-1,50-59", 100);
         let content_type = answer.content_type.clone().expect("there is content");
-        let boundary = content_type
-            .strip_prefix("multipart/byteranges; boundary=")
-            .expect("the form");
+        let boundary = content_type.strip_prefix("multipart/byteranges; boundary=").expect("the form");
         assert_eq!(boundary.len(), 32);
         assert_eq!(
             text_of(&answer),
@@ -245,42 +203,20 @@ mod tests {
 
     #[test]
     fn head_has_the_length_of_get_and_no_body() {
-        let answer = answer(
-            Method::Head,
-            &Outcome::Full,
-            100,
-            "audio/ogg",
-            &validators(),
-        );
-        assert_eq!(
-            (answer.status, answer.content_length, answer.body.len()),
-            (200, Some(100), 0)
-        );
+        let answer = answer(Method::Head, &Outcome::Full, 100, "audio/ogg", &validators());
+        assert_eq!((answer.status, answer.content_length, answer.body.len()), (200, Some(100), 0));
     }
 
     #[test]
     fn an_empty_object_is_an_empty_body_with_its_length() {
         let answer = answer(Method::Get, &Outcome::Full, 0, "audio/ogg", &validators());
-        assert_eq!(
-            (answer.status, answer.content_length, answer.body.len()),
-            (200, Some(0), 0)
-        );
+        assert_eq!((answer.status, answer.content_length, answer.body.len()), (200, Some(0), 0));
     }
 
     #[test]
     fn not_modified_says_nothing_about_content() {
-        let answer = answer(
-            Method::Get,
-            &Outcome::NotModified,
-            100,
-            "audio/ogg",
-            &validators(),
-        );
-        let names: Vec<_> = answer
-            .fields(&validators())
-            .into_iter()
-            .map(|(name, _)| name)
-            .collect();
+        let answer = answer(Method::Get, &Outcome::NotModified, 100, "audio/ogg", &validators());
+        let names: Vec<_> = answer.fields(&validators()).into_iter().map(|(name, _)| name).collect();
         assert_eq!(names, ["accept-ranges", "etag", "last-modified"]);
     }
 

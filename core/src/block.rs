@@ -39,20 +39,14 @@ pub fn block_count(len: u64) -> u64 {
 
 /// The blocks that a range touches, in order. Blocks beyond 512 TiB do not exist and are left out.
 pub fn blocks_of(range: ByteRange) -> impl DoubleEndedIterator<Item = BlockIndex> + Clone {
-    let end = range
-        .end()
-        .div_ceil(BLOCK_BYTES)
-        .min(u64::from(u32::MAX) + 1);
+    let end = range.end().div_ceil(BLOCK_BYTES).min(u64::from(u32::MAX) + 1);
     (range.start() / BLOCK_BYTES..end).map(|index| BlockIndex(index as u32))
 }
 
 /// The smallest range of whole blocks around `range`, cut at the object's end: what a fill asks upstream for.
 pub fn aligned(range: ByteRange, len: u64) -> Option<ByteRange> {
     let start = range.start() / BLOCK_BYTES * BLOCK_BYTES;
-    let end = range
-        .end()
-        .div_ceil(BLOCK_BYTES)
-        .saturating_mul(BLOCK_BYTES);
+    let end = range.end().div_ceil(BLOCK_BYTES).saturating_mul(BLOCK_BYTES);
     ByteRange::new(start, end.min(len))
 }
 
@@ -67,11 +61,7 @@ mod tests {
 
     #[test]
     fn edges_of_blocks_fall_where_they_should() {
-        let touched = |start, end| {
-            blocks_of(range(start, end))
-                .map(|block| block.0)
-                .collect::<Vec<_>>()
-        };
+        let touched = |start, end| blocks_of(range(start, end)).map(|block| block.0).collect::<Vec<_>>();
         assert_eq!(touched(0, 1), [0]);
         assert_eq!(touched(0, BLOCK_BYTES), [0]);
         assert_eq!(touched(0, BLOCK_BYTES + 1), [0, 1]);

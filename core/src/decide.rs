@@ -79,22 +79,14 @@ pub enum Outcome {
 }
 
 /// Decides for an object of `len` bytes, in the order of RFC 9110, 13.2.2.
-pub fn decide(
-    conditions: &Conditions<'_>,
-    len: u64,
-    validators: &Validators,
-    now: UnixSeconds,
-) -> Outcome {
+pub fn decide(conditions: &Conditions<'_>, len: u64, validators: &Validators, now: UnixSeconds) -> Outcome {
     match precondition::evaluate(conditions, validators) {
         Precondition::Failed => return Outcome::PreconditionFailed,
         Precondition::NotModified => return Outcome::NotModified,
         Precondition::Passed => {}
     }
     // RFC 9110, 14.2: Range is defined for GET alone; If-Range without Range is ignored.
-    let Some(field) = conditions
-        .range
-        .filter(|_| conditions.method == Method::Get)
-    else {
+    let Some(field) = conditions.range.filter(|_| conditions.method == Method::Get) else {
         return Outcome::Full;
     };
     if !precondition::range_allowed(conditions.if_range, validators, now) {

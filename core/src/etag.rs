@@ -21,14 +21,8 @@ impl EntityTag {
     /// # Panics
     /// If the text could not stand between the quotes; foreign text goes through [`parse`](Self::parse).
     pub fn strong(opaque: &str) -> Self {
-        assert!(
-            is_opaque(opaque),
-            "an entity tag of our own making is visible ASCII without quotes"
-        );
-        Self {
-            weak: false,
-            opaque: opaque.into(),
-        }
+        assert!(is_opaque(opaque), "an entity tag of our own making is visible ASCII without quotes");
+        Self { weak: false, opaque: opaque.into() }
     }
 
     /// Exactly one tag, `"..."` or `W/"..."`; anything around or within that does not belong is refused.
@@ -47,15 +41,7 @@ impl EntityTag {
             None => (false, text),
         };
         let (opaque, rest) = quoted.strip_prefix('"')?.split_once('"')?;
-        is_opaque(opaque).then(|| {
-            (
-                Self {
-                    weak,
-                    opaque: opaque.into(),
-                },
-                rest,
-            )
-        })
+        is_opaque(opaque).then(|| (Self { weak, opaque: opaque.into() }, rest))
     }
 
     /// Whether the tag is weak.
@@ -81,8 +67,7 @@ impl EntityTag {
 
 /// etagc of RFC 9110, 8.8.3, without obs-text.
 fn is_opaque(text: &str) -> bool {
-    text.len() <= EntityTag::MAX_BYTES
-        && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x7e))
+    text.len() <= EntityTag::MAX_BYTES && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x7e))
 }
 
 impl fmt::Display for EntityTag {

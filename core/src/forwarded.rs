@@ -48,19 +48,14 @@ fn walk(socket: IpAddr, links: impl Iterator<Item = Option<IpAddr>>, trusted: &[
 fn x_forwarded_for_links(field: &str) -> impl Iterator<Item = Option<IpAddr>> {
     let readable = field.len() <= FIELD_BYTES_MAX;
     let field = if readable { field } else { "" };
-    field
-        .rsplit(',')
-        .map(|link| parse_node(link.trim_matches([' ', '\t'])))
+    field.rsplit(',').map(|link| parse_node(link.trim_matches([' ', '\t'])))
 }
 
 /// The `for` of each element of Forwarded, farthest first. If the field as a whole breaks the
 /// grammar there are no links: no part of it can be told from the rest with certainty.
 fn forwarded_links(field: &str) -> Vec<Option<IpAddr>> {
     let readable = field.len() <= FIELD_BYTES_MAX;
-    readable
-        .then(|| Elements { rest: field }.read())
-        .flatten()
-        .unwrap_or_default()
+    readable.then(|| Elements { rest: field }.read()).flatten().unwrap_or_default()
 }
 
 /// A walk over the grammar of RFC 7239, 4: elements of `name=value` pairs.
@@ -125,10 +120,7 @@ impl<'a> Elements<'a> {
 
     /// token of RFC 9110, 5.6.2.
     fn token(&mut self) -> Option<&'a str> {
-        let end = self
-            .rest
-            .find(|character| !is_token(character))
-            .unwrap_or(self.rest.len());
+        let end = self.rest.find(|character| !is_token(character)).unwrap_or(self.rest.len());
         let (token, rest) = self.rest.split_at(end);
         self.rest = rest;
         (!token.is_empty()).then_some(token)
@@ -165,10 +157,7 @@ fn parse_node(node: &str) -> Option<IpAddr> {
     if let Ok(address) = node.parse() {
         return Some(address);
     }
-    if let Some(address) = node
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-    {
+    if let Some(address) = node.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return address.parse().ok().filter(IpAddr::is_ipv6);
     }
     node.parse::<SocketAddr>().ok().map(|socket| socket.ip())
@@ -184,9 +173,7 @@ mod tests {
     }
 
     fn trusted() -> Vec<Cidr> {
-        ["10.0.0.0/8", "fd00::/8"]
-            .map(|text| Cidr::parse(text).expect("a network"))
-            .to_vec()
+        ["10.0.0.0/8", "fd00::/8"].map(|text| Cidr::parse(text).expect("a network")).to_vec()
     }
 
     fn forwarded(field: &str) -> String {
@@ -200,51 +187,27 @@ mod tests {
     #[test]
     fn a_stranger_is_not_believed() {
         let stranger = address("198.51.100.7");
-        assert_eq!(
-            client_address(stranger, Some("for=203.0.113.9"), None, &trusted()),
-            stranger
-        );
-        assert_eq!(
-            client_address(stranger, None, Some("203.0.113.9"), &trusted()),
-            stranger
-        );
-        assert_eq!(
-            client_address(address("::ffff:198.51.100.7"), None, None, &trusted()),
-            stranger
-        );
+        assert_eq!(client_address(stranger, Some("for=203.0.113.9"), None, &trusted()), stranger);
+        assert_eq!(client_address(stranger, None, Some("203.0.113.9"), &trusted()), stranger);
+        assert_eq!(client_address(address("::ffff:198.51.100.7"), None, None, &trusted()), stranger);
     }
 
     #[test]
     fn the_chain_is_read_from_the_near_end_while_it_is_trusted() {
         assert_eq!(forwarded("for=203.0.113.9"), "203.0.113.9");
-        assert_eq!(
-            forwarded("for=1.1.1.1, for=203.0.113.9, for=10.2.3.4"),
-            "203.0.113.9"
-        );
+        assert_eq!(forwarded("for=1.1.1.1, for=203.0.113.9, for=10.2.3.4"), "203.0.113.9");
         assert_eq!(forwarded("for=10.9.9.9, for=10.2.3.4"), "10.9.9.9");
-        assert_eq!(
-            x_forwarded_for("1.1.1.1, 203.0.113.9 ,10.2.3.4"),
-            "203.0.113.9"
-        );
+        assert_eq!(x_forwarded_for("1.1.1.1, 203.0.113.9 ,10.2.3.4"), "203.0.113.9");
         assert_eq!(x_forwarded_for("203.0.113.9"), "203.0.113.9");
         assert_eq!(x_forwarded_for("203.0.113.9, fd00::7"), "203.0.113.9");
     }
 
     #[test]
     fn the_spellings_of_rfc_7239_are_understood() {
-        assert_eq!(
-            forwarded(r#"For="[2001:db8:cafe::17]:4711""#),
-            "2001:db8:cafe::17"
-        );
+        assert_eq!(forwarded(r#"For="[2001:db8:cafe::17]:4711""#), "2001:db8:cafe::17");
         assert_eq!(forwarded(r#"for="[2001:db8::1]""#), "2001:db8::1");
-        assert_eq!(
-            forwarded("for=192.0.2.60;proto=http;by=203.0.113.43"),
-            "192.0.2.60"
-        );
-        assert_eq!(
-            forwarded(r#"proto=https ; FOR="192.0.2.60:80" ; host="a,b;c""#),
-            "192.0.2.60"
-        );
+        assert_eq!(forwarded("for=192.0.2.60;proto=http;by=203.0.113.43"), "192.0.2.60");
+        assert_eq!(forwarded(r#"proto=https ; FOR="192.0.2.60:80" ; host="a,b;c""#), "192.0.2.60");
         assert_eq!(forwarded(r#"for="192.0.2.\60""#), "192.0.2.60");
         assert_eq!(forwarded("for=192.0.2.60,,"), "192.0.2.60");
         assert_eq!(x_forwarded_for("::ffff:192.0.2.60"), "192.0.2.60");
@@ -253,21 +216,12 @@ mod tests {
 
     #[test]
     fn a_link_that_hides_or_lies_ends_the_walk_at_who_vouched_for_it() {
-        for field in [
-            "for=unknown",
-            "for=_hidden",
-            "for=\"_a\"",
-            "proto=https",
-            "",
-            ",",
-            "for=203.0.113.9, for=unknown",
-        ] {
+        for field in
+            ["for=unknown", "for=_hidden", "for=\"_a\"", "proto=https", "", ",", "for=203.0.113.9, for=unknown"]
+        {
             assert_eq!(forwarded(field), "10.0.0.1", "{field}");
         }
-        assert_eq!(
-            forwarded("for=203.0.113.9, for=_x, for=10.2.3.4"),
-            "10.2.3.4"
-        );
+        assert_eq!(forwarded("for=203.0.113.9, for=_x, for=10.2.3.4"), "10.2.3.4");
         assert_eq!(x_forwarded_for("203.0.113.9, , 10.2.3.4"), "10.2.3.4");
         assert_eq!(x_forwarded_for("203.0.113.9, 999.1.1.1"), "10.0.0.1");
     }
@@ -289,12 +243,7 @@ mod tests {
             assert_eq!(forwarded(field), "10.0.0.1", "{field}");
         }
         // A broken Forwarded does not make the other field believed.
-        let broken = client_address(
-            address("10.0.0.1"),
-            Some("for=\""),
-            Some("1.1.1.1"),
-            &trusted(),
-        );
+        let broken = client_address(address("10.0.0.1"), Some("for=\""), Some("1.1.1.1"), &trusted());
         assert_eq!(broken, address("10.0.0.1"));
     }
 

@@ -94,9 +94,7 @@ impl Storage {
 
     /// Its age in seconds: the Age field of an answer from the cache (RFC 9111, 4.2.3).
     pub fn age_s(&self, now: UnixSeconds) -> u64 {
-        self.initial_age_s
-            .saturating_add(now.since(self.answered))
-            .min(DELTA_SECONDS_MAX)
+        self.initial_age_s.saturating_add(now.since(self.answered)).min(DELTA_SECONDS_MAX)
     }
 
     /// Whether it may be used although stale, while somebody revalidates it.
@@ -156,16 +154,9 @@ impl Directives {
 /// Judges an upstream answer for a shared cache that never forwards credentials.
 pub fn judge(statement: &Statement<'_>, exchange: Exchange) -> Storage {
     let directives = Directives::parse(statement.cache_control.unwrap_or(""));
-    let date = statement
-        .date
-        .and_then(parse_date)
-        .unwrap_or(exchange.answered);
+    let date = statement.date.and_then(parse_date).unwrap_or(exchange.answered);
     let initial_age_s = initial_age(statement.age, date, exchange);
-    let lifetime = if directives.no_cache {
-        0
-    } else {
-        lifetime(&directives, statement.expires, date)
-    };
+    let lifetime = if directives.no_cache { 0 } else { lifetime(&directives, statement.expires, date) };
     // RFC 9111, 5.2.2.10: s-maxage carries the meaning of proxy-revalidate.
     let must_revalidate = directives.must_revalidate
         || directives.proxy_revalidate
@@ -173,9 +164,7 @@ pub fn judge(statement: &Statement<'_>, exchange: Exchange) -> Storage {
         || directives.s_maxage.is_some();
     Storage {
         store: may_store(statement, &directives),
-        fresh_until: UnixSeconds(
-            (exchange.answered.0.saturating_add(lifetime)).saturating_sub(initial_age_s),
-        ),
+        fresh_until: UnixSeconds((exchange.answered.0.saturating_add(lifetime)).saturating_sub(initial_age_s)),
         must_revalidate,
         stale_while_revalidate_s: directives.stale_while_revalidate.unwrap_or(0),
         stale_if_error_s: directives.stale_if_error.unwrap_or(0),
@@ -188,9 +177,7 @@ pub fn judge(statement: &Statement<'_>, exchange: Exchange) -> Storage {
 /// RFC 9111, 3. Requests upstream are always the same apart from the range, so of Vary only
 /// the star matters.
 fn may_store(statement: &Statement<'_>, directives: &Directives) -> bool {
-    let varies_on_everything = statement
-        .vary
-        .is_some_and(|field| members(field).any(|member| member == "*"));
+    let varies_on_everything = statement.vary.is_some_and(|field| members(field).any(|member| member == "*"));
     // RFC 9111, 5.2.2.3: must-understand lets a cache that understands the status pass over
     // no-store. We do understand, and stay careful: both together are not stored.
     let is_ours = matches!(statement.status, 200 | 206);
@@ -199,12 +186,8 @@ fn may_store(statement: &Statement<'_>, directives: &Directives) -> bool {
 
 /// RFC 9111, 4.2.1; without a statement zero, never a guess (4.2.2).
 fn lifetime(directives: &Directives, expires: Option<&str>, date: UnixSeconds) -> u64 {
-    let by_expires =
-        || expires.map(|field| parse_date(field).map_or(0, |moment| moment.since(date)));
-    let stated = directives
-        .s_maxage
-        .or(directives.max_age)
-        .or_else(by_expires);
+    let by_expires = || expires.map(|field| parse_date(field).map_or(0, |moment| moment.since(date)));
+    let stated = directives.s_maxage.or(directives.max_age).or_else(by_expires);
     stated.unwrap_or(0).min(DELTA_SECONDS_MAX)
 }
 
@@ -213,9 +196,7 @@ fn initial_age(age: Option<&str>, date: UnixSeconds, exchange: Exchange) -> u64 
     let apparent_age = exchange.answered.since(date);
     let response_delay = exchange.answered.since(exchange.requested);
     // RFC 9111, 5.1: of a list the first member counts; what is no number is ignored.
-    let told = age
-        .and_then(|field| field.split(',').next())
-        .and_then(|text| delta_seconds(text.trim()));
+    let told = age.and_then(|field| field.split(',').next()).and_then(|text| delta_seconds(text.trim()));
     let corrected_age = told.unwrap_or(0).saturating_add(response_delay);
     apparent_age.max(corrected_age).min(DELTA_SECONDS_MAX)
 }
@@ -226,9 +207,7 @@ fn parse_date(field: &str) -> Option<UnixSeconds> {
 
 /// Sets a lifetime; the second, different statement of it makes it 0.
 fn state(place: &mut Option<u64>, argument: Option<&str>) {
-    let seconds = argument
-        .and_then(|text| delta_seconds(unquoted(text)))
-        .unwrap_or(0);
+    let seconds = argument.and_then(|text| delta_seconds(unquoted(text))).unwrap_or(0);
     *place = match *place {
         Some(earlier) if earlier != seconds => Some(0),
         _ => Some(seconds),
@@ -244,19 +223,14 @@ fn delta_seconds(text: &str) -> Option<u64> {
 }
 
 fn unquoted(text: &str) -> &str {
-    text.strip_prefix('"')
-        .and_then(|inner| inner.strip_suffix('"'))
-        .unwrap_or(text)
+    text.strip_prefix('"').and_then(|inner| inner.strip_suffix('"')).unwrap_or(text)
 }
 
 /// The members of a list, blanks removed; commas inside of quoted strings do not divide.
 fn members(field: &str) -> impl Iterator<Item = &str> {
     let mut quotes = Quotes::default();
     let divides = move |character: char| !quotes.inside(character) && character == ',';
-    field
-        .split(divides)
-        .map(|member| member.trim_matches([' ', '\t']))
-        .filter(|member| !member.is_empty())
+    field.split(divides).map(|member| member.trim_matches([' ', '\t'])).filter(|member| !member.is_empty())
 }
 
 /// Whether a walk over text is inside of a quoted string (RFC 9110, 5.6.4).
@@ -287,17 +261,10 @@ mod tests {
 
     /// Sun, 06 Nov 1994 08:49:37 GMT.
     const NOW: UnixSeconds = UnixSeconds(784_111_777);
-    const AT_ONCE: Exchange = Exchange {
-        requested: NOW,
-        answered: NOW,
-    };
+    const AT_ONCE: Exchange = Exchange { requested: NOW, answered: NOW };
 
     fn with(cache_control: &'static str) -> Statement<'static> {
-        Statement {
-            status: 200,
-            cache_control: Some(cache_control),
-            ..Statement::default()
-        }
+        Statement { status: 200, cache_control: Some(cache_control), ..Statement::default() }
     }
 
     /// Seconds of freshness left on arrival; negative when stale, as far as the clock shows.
@@ -342,12 +309,7 @@ mod tests {
     fn expires_counts_from_the_origins_own_clock() {
         let date = NOW.to_http();
         let later = NOW.plus(100).to_http();
-        let statement = |expires, date| Statement {
-            status: 200,
-            expires,
-            date,
-            ..Statement::default()
-        };
+        let statement = |expires, date| Statement { status: 200, expires, date, ..Statement::default() };
         assert_eq!(left(&statement(Some(&later), Some(&date))), 100);
         assert_eq!(left(&statement(Some(&later), None)), 100);
         assert_eq!(left(&statement(Some("0"), Some(&date))), 0);
@@ -356,10 +318,7 @@ mod tests {
         let both = format!("{later}, {later}");
         assert_eq!(left(&statement(Some(&both), None)), 0);
         // max-age wins over Expires (RFC 9111, 5.3).
-        let statement = Statement {
-            cache_control: Some("max-age=7"),
-            ..statement(Some(&later), Some(&date))
-        };
+        let statement = Statement { cache_control: Some("max-age=7"), ..statement(Some(&later), Some(&date)) };
         assert_eq!(left(&statement), 7);
     }
 
@@ -367,25 +326,12 @@ mod tests {
     fn age_and_delay_are_taken_off_the_lifetime() {
         let earlier = NOW.minus(20).to_http();
         let judged = |age, date, delay| {
-            let statement = Statement {
-                age,
-                date,
-                ..with("max-age=100")
-            };
-            judge(
-                &statement,
-                Exchange {
-                    requested: NOW.minus(delay),
-                    answered: NOW,
-                },
-            )
+            let statement = Statement { age, date, ..with("max-age=100") };
+            judge(&statement, Exchange { requested: NOW.minus(delay), answered: NOW })
         };
         assert_eq!(judged(Some("30"), None, 0).initial_age_s, 30);
         assert_eq!(judged(Some("30"), None, 5).initial_age_s, 35);
-        assert_eq!(
-            judged(Some("10"), Some(earlier.as_str()), 5).initial_age_s,
-            20
-        );
+        assert_eq!(judged(Some("10"), Some(earlier.as_str()), 5).initial_age_s, 20);
         assert_eq!(judged(Some("30, 900"), None, 0).initial_age_s, 30);
         assert_eq!(judged(Some("old"), None, 0).initial_age_s, 0);
         assert_eq!(judged(Some("-3"), None, 0).initial_age_s, 0);
@@ -411,31 +357,12 @@ mod tests {
         ] {
             assert!(!store(&with(field)), "{field}");
         }
-        assert!(store(&Statement {
-            vary: Some("Accept-Encoding, Origin"),
-            ..with("")
-        }));
-        assert!(!store(&Statement {
-            vary: Some("Origin, *"),
-            ..with("")
-        }));
-        for (status, stored) in [
-            (200, true),
-            (206, true),
-            (203, false),
-            (204, false),
-            (301, false),
-            (404, false),
-            (500, false),
-        ] {
-            assert_eq!(
-                store(&Statement {
-                    status,
-                    ..with("max-age=60")
-                }),
-                stored,
-                "{status}"
-            );
+        assert!(store(&Statement { vary: Some("Accept-Encoding, Origin"), ..with("") }));
+        assert!(!store(&Statement { vary: Some("Origin, *"), ..with("") }));
+        for (status, stored) in
+            [(200, true), (206, true), (203, false), (204, false), (301, false), (404, false), (500, false)]
+        {
+            assert_eq!(store(&Statement { status, ..with("max-age=60") }), stored, "{status}");
         }
     }
 
@@ -443,34 +370,17 @@ mod tests {
     fn stale_use_is_allowed_only_where_stated_and_not_forbidden() {
         let after = |field, seconds| {
             let storage = judge(&with(field), AT_ONCE);
-            (
-                storage.may_serve_while_revalidating(NOW.plus(seconds)),
-                storage.may_serve_on_error(NOW.plus(seconds)),
-            )
+            (storage.may_serve_while_revalidating(NOW.plus(seconds)), storage.may_serve_on_error(NOW.plus(seconds)))
         };
         let stated = "max-age=10, stale-while-revalidate=20, stale-if-error=30";
         assert_eq!(after(stated, 29), (true, true));
         assert_eq!(after(stated, 30), (false, true));
         assert_eq!(after(stated, 40), (false, false));
         assert_eq!(after("max-age=10", 10), (false, false));
-        for forbidding in [
-            "must-revalidate",
-            "proxy-revalidate",
-            "no-cache",
-            "s-maxage=10",
-        ] {
+        for forbidding in ["must-revalidate", "proxy-revalidate", "no-cache", "s-maxage=10"] {
             let field = format!("{stated}, {forbidding}");
-            let storage = judge(
-                &Statement {
-                    cache_control: Some(&field),
-                    ..with("")
-                },
-                AT_ONCE,
-            );
-            assert!(
-                storage.must_revalidate && !storage.may_serve_on_error(NOW.plus(11)),
-                "{forbidding}"
-            );
+            let storage = judge(&Statement { cache_control: Some(&field), ..with("") }, AT_ONCE);
+            assert!(storage.must_revalidate && !storage.may_serve_on_error(NOW.plus(11)), "{forbidding}");
         }
     }
 

@@ -86,10 +86,7 @@ impl Rev {
         }
         let mut padded = [0; Self::MAX_CHARS];
         padded[..text.len()].copy_from_slice(text.as_bytes());
-        Ok(Self {
-            text: padded,
-            chars: text.len() as u8,
-        })
+        Ok(Self { text: padded, chars: text.len() as u8 })
     }
 
     /// The revision made of the first 64 bits of a digest: 11 characters.
@@ -97,10 +94,7 @@ impl Rev {
         let digits: [u8; DIGITS_64] = digits_of(first_128_bits(digest) >> 64);
         let mut text = [0; Self::MAX_CHARS];
         text[..DIGITS_64].copy_from_slice(&digits);
-        Self {
-            text,
-            chars: DIGITS_64 as u8,
-        }
+        Self { text, chars: DIGITS_64 as u8 }
     }
 
     /// The 1 to 16 characters.
@@ -186,14 +180,8 @@ mod tests {
 
     #[test]
     fn a_digest_of_zeros_and_one_of_ones_stay_inside_22_characters() {
-        assert_eq!(
-            TrackId::from_digest(&[0; 32]).as_str(),
-            "0000000000000000000000"
-        );
-        assert_eq!(
-            TrackId::from_digest(&[0xff; 32]).as_str(),
-            "7n42DGM5Tflk9n8mt7Fhc7"
-        );
+        assert_eq!(TrackId::from_digest(&[0; 32]).as_str(), "0000000000000000000000");
+        assert_eq!(TrackId::from_digest(&[0xff; 32]).as_str(), "7n42DGM5Tflk9n8mt7Fhc7");
         assert_eq!(Rev::from_digest(&[0xff; 32]).as_str(), "LygHa16AHYF");
     }
 
@@ -209,13 +197,7 @@ mod tests {
 
     #[test]
     fn other_lengths_and_characters_are_refused() {
-        for text in [
-            "",
-            "short",
-            "00000000000000000000000",
-            "000000000000000000000-",
-            "00000000000000000000é",
-        ] {
+        for text in ["", "short", "00000000000000000000000", "000000000000000000000-", "00000000000000000000é"] {
             assert_eq!(TrackId::parse(text), Err(IdRefusal), "{text}");
         }
         for text in ["", "12345678901234567", "a/b", "a.b"] {

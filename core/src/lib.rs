@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod block;
+pub mod cases;
 pub mod decide;
 pub mod etag;
 pub mod forwarded;
@@ -35,7 +36,6 @@ pub use problem::Problem;
 pub use range::ByteRange;
 pub use refusal::Refusal;
 pub use signed_url::{
-    Claims, HeadBytes, KeyId, KeyState, Keyring, NextObject, Pseudonym, Secret, SignedUrl, sign,
-    verify,
+    Claims, HeadBytes, KeyId, KeyState, Keyring, NextObject, Pseudonym, Secret, SignedUrl, sign, verify,
 };
 pub use time::UnixSeconds;

@@ -75,8 +75,7 @@ impl Serialize for Kbps {
 impl<'de> Deserialize<'de> for Kbps {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = u32::deserialize(deserializer)?;
-        Self::from_value(number)
-            .ok_or_else(|| serde::de::Error::custom("bitrate is not 96, 160 or 320"))
+        Self::from_value(number).ok_or_else(|| serde::de::Error::custom("bitrate is not 96, 160 or 320"))
     }
 }
 
@@ -92,30 +91,12 @@ pub struct Rendition {
 impl Rendition {
     /// The six renditions every track has.
     pub const ALL: [Rendition; 6] = [
-        Rendition {
-            codec: Codec::Vorbis,
-            kbps: Kbps::K96,
-        },
-        Rendition {
-            codec: Codec::Vorbis,
-            kbps: Kbps::K160,
-        },
-        Rendition {
-            codec: Codec::Vorbis,
-            kbps: Kbps::K320,
-        },
-        Rendition {
-            codec: Codec::Aac,
-            kbps: Kbps::K96,
-        },
-        Rendition {
-            codec: Codec::Aac,
-            kbps: Kbps::K160,
-        },
-        Rendition {
-            codec: Codec::Aac,
-            kbps: Kbps::K320,
-        },
+        Rendition { codec: Codec::Vorbis, kbps: Kbps::K96 },
+        Rendition { codec: Codec::Vorbis, kbps: Kbps::K160 },
+        Rendition { codec: Codec::Vorbis, kbps: Kbps::K320 },
+        Rendition { codec: Codec::Aac, kbps: Kbps::K96 },
+        Rendition { codec: Codec::Aac, kbps: Kbps::K160 },
+        Rendition { codec: Codec::Aac, kbps: Kbps::K320 },
     ];
 
     /// The last segment of its object path, as `160.ogg`.
@@ -125,9 +106,7 @@ impl Rendition {
 
     /// The rendition that a file name as `160.ogg` stands for.
     pub fn parse(file_name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|known| known.file_name() == file_name)
+        Self::ALL.into_iter().find(|known| known.file_name() == file_name)
     }
 }
 

@@ -23,14 +23,8 @@ pub struct CidrRefusal;
 impl Cidr {
     /// IPv4 and IPv6 loopback.
     pub const LOOPBACK: [Cidr; 2] = [
-        Cidr {
-            network: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)),
-            prefix_bits: 8,
-        },
-        Cidr {
-            network: IpAddr::V6(Ipv6Addr::LOCALHOST),
-            prefix_bits: 128,
-        },
+        Cidr { network: IpAddr::V4(Ipv4Addr::new(127, 0, 0, 0)), prefix_bits: 8 },
+        Cidr { network: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix_bits: 128 },
     ];
 
     /// Reads `ADDRESS/BITS`, or a single address as a network of one.
@@ -44,37 +38,26 @@ impl Cidr {
         let address: IpAddr = address.parse().map_err(|_| CidrRefusal)?;
         let bits = parse_bits(bits)?;
         let (address, bits) = match (address, unmapped(address)) {
-            (IpAddr::V6(_), IpAddr::V4(inner)) => {
-                (IpAddr::V4(inner), bits.checked_sub(96).ok_or(CidrRefusal)?)
-            }
+            (IpAddr::V6(_), IpAddr::V4(inner)) => (IpAddr::V4(inner), bits.checked_sub(96).ok_or(CidrRefusal)?),
             _ => (address, bits),
         };
         if bits > width(address) || masked(address, bits) != address {
             return Err(CidrRefusal);
         }
-        Ok(Self {
-            network: address,
-            prefix_bits: bits,
-        })
+        Ok(Self { network: address, prefix_bits: bits })
     }
 
     /// The network of this address alone.
     pub fn single(address: IpAddr) -> Self {
         let address = unmapped(address);
-        Self {
-            network: address,
-            prefix_bits: width(address),
-        }
+        Self { network: address, prefix_bits: width(address) }
     }
 
     /// The network of `prefix_bits` bits around an address; more bits than it has mean all of them.
     pub fn around(address: IpAddr, prefix_bits: u8) -> Self {
         let address = unmapped(address);
         let prefix_bits = prefix_bits.min(width(address));
-        Self {
-            network: masked(address, prefix_bits),
-            prefix_bits,
-        }
+        Self { network: masked(address, prefix_bits), prefix_bits }
     }
 
     /// What a home or a company keeps while its addresses change: IPv4 /24, IPv6 /56.
@@ -88,8 +71,7 @@ impl Cidr {
     /// Whether the address is in this network.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = unmapped(address);
-        address.is_ipv4() == self.network.is_ipv4()
-            && masked(address, self.prefix_bits) == self.network
+        address.is_ipv4() == self.network.is_ipv4() && masked(address, self.prefix_bits) == self.network
     }
 
     /// The first address of the network.
@@ -120,15 +102,11 @@ fn width(address: IpAddr) -> u8 {
 fn masked(address: IpAddr, bits: u8) -> IpAddr {
     match address {
         IpAddr::V4(address) => {
-            let mask = u32::MAX
-                .checked_shl(32 - u32::from(bits.min(32)))
-                .unwrap_or(0);
+            let mask = u32::MAX.checked_shl(32 - u32::from(bits.min(32))).unwrap_or(0);
             IpAddr::V4(Ipv4Addr::from_bits(address.to_bits() & mask))
         }
         IpAddr::V6(address) => {
-            let mask = u128::MAX
-                .checked_shl(128 - u32::from(bits.min(128)))
-                .unwrap_or(0);
+            let mask = u128::MAX.checked_shl(128 - u32::from(bits.min(128))).unwrap_or(0);
             IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & mask))
         }
     }
@@ -136,8 +114,7 @@ fn masked(address: IpAddr, bits: u8) -> IpAddr {
 
 /// One to three digits, no sign, no leading zero: one text for each number.
 fn parse_bits(text: &str) -> Result<u8, CidrRefusal> {
-    let plain =
-        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
     text.parse().ok().filter(|_| plain).ok_or(CidrRefusal)
 }
 
@@ -186,12 +163,8 @@ mod tests {
     #[test]
     fn membership_respects_the_prefix_to_the_bit() {
         let network = Cidr::parse("10.1.128.0/17").expect("a network");
-        assert!(
-            network.contains(address("10.1.128.0")) && network.contains(address("10.1.255.255"))
-        );
-        assert!(
-            !network.contains(address("10.1.127.255")) && !network.contains(address("10.2.128.0"))
-        );
+        assert!(network.contains(address("10.1.128.0")) && network.contains(address("10.1.255.255")));
+        assert!(!network.contains(address("10.1.127.255")) && !network.contains(address("10.2.128.0")));
         assert!(network.contains(address("::ffff:10.1.200.1")));
         assert!(!network.contains(address("::10.1.200.1")));
         let all = Cidr::parse("0.0.0.0/0").expect("a network");
@@ -223,27 +196,15 @@ mod tests {
 
     #[test]
     fn mapped_networks_are_the_networks_inside() {
-        assert_eq!(
-            Cidr::parse("::ffff:10.0.0.0/104"),
-            Cidr::parse("10.0.0.0/8")
-        );
+        assert_eq!(Cidr::parse("::ffff:10.0.0.0/104"), Cidr::parse("10.0.0.0/8"));
         assert_eq!(Cidr::parse("::ffff:10.0.0.1"), Cidr::parse("10.0.0.1/32"));
     }
 
     #[test]
     fn a_client_network_is_a_24_or_a_56() {
-        assert_eq!(
-            Cidr::client_network(address("203.0.113.77")).to_string(),
-            "203.0.113.0/24"
-        );
-        assert_eq!(
-            Cidr::client_network(address("::ffff:203.0.113.77")).to_string(),
-            "203.0.113.0/24"
-        );
-        assert_eq!(
-            Cidr::client_network(address("2001:db8:1:22ff::9")).to_string(),
-            "2001:db8:1:2200::/56"
-        );
+        assert_eq!(Cidr::client_network(address("203.0.113.77")).to_string(), "203.0.113.0/24");
+        assert_eq!(Cidr::client_network(address("::ffff:203.0.113.77")).to_string(), "203.0.113.0/24");
+        assert_eq!(Cidr::client_network(address("2001:db8:1:22ff::9")).to_string(), "2001:db8:1:2200::/56");
     }
 
     proptest! {

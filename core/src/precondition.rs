@@ -36,11 +36,7 @@ pub fn evaluate(conditions: &Conditions<'_>, validators: &Validators) -> Precond
         Some(field) => matches_weakly(field, validators),
         None => is_known_by_date(conditions.if_modified_since, validators),
     };
-    if is_known {
-        Precondition::NotModified
-    } else {
-        Precondition::Passed
-    }
+    if is_known { Precondition::NotModified } else { Precondition::Passed }
 }
 
 /// Step 5: whether Range may be honoured (RFC 9110, 13.1.5).
@@ -57,8 +53,7 @@ pub fn range_allowed(if_range: Option<&str>, validators: &Validators, now: UnixS
         };
         return theirs.strong_eq(ours);
     }
-    let (Some(theirs), Some(ours)) = (UnixSeconds::parse_http(field), validators.last_modified)
-    else {
+    let (Some(theirs), Some(ours)) = (UnixSeconds::parse_http(field), validators.last_modified) else {
         return false;
     };
     // RFC 9110, 8.8.2.2: a date is strong once the second it names is over.
@@ -134,10 +129,7 @@ mod tests {
     const MODIFIED: UnixSeconds = UnixSeconds(784_111_777);
 
     fn validators() -> Validators {
-        Validators {
-            etag: Some(EntityTag::strong("a")),
-            last_modified: Some(MODIFIED),
-        }
+        Validators { etag: Some(EntityTag::strong("a")), last_modified: Some(MODIFIED) }
     }
 
     fn blank() -> Conditions<'static> {
@@ -147,10 +139,7 @@ mod tests {
     #[test]
     fn lists_are_walked_with_commas_inside_tags() {
         let found = |field| tags(field).map(|tag| tag.to_string()).collect::<Vec<_>>();
-        assert_eq!(
-            found(r#""a,b", W/"c" ,, "d""#),
-            [r#""a,b""#, r#"W/"c""#, r#""d""#]
-        );
+        assert_eq!(found(r#""a,b", W/"c" ,, "d""#), [r#""a,b""#, r#"W/"c""#, r#""d""#]);
         assert_eq!(found(r#""a" "b""#), Vec::<String>::new());
         assert_eq!(found(r#""a", b, "c""#), [r#""a""#]);
         assert_eq!(tags(&r#""a","#.repeat(1000)).count(), TAGS_MAX);
@@ -161,88 +150,30 @@ mod tests {
         let earlier = MODIFIED.minus(1).to_http();
         let same = MODIFIED.to_http();
         // If-Match true makes If-Unmodified-Since unheard (13.1.4).
-        let conditions = Conditions {
-            if_match: Some("\"a\""),
-            if_unmodified_since: Some(&earlier),
-            ..blank()
-        };
+        let conditions = Conditions { if_match: Some("\"a\""), if_unmodified_since: Some(&earlier), ..blank() };
         assert_eq!(evaluate(&conditions, &validators()), Precondition::Passed);
         // If-Match false ends it, whatever If-None-Match says.
-        let conditions = Conditions {
-            if_match: Some("\"b\""),
-            if_none_match: Some("\"a\""),
-            ..blank()
-        };
+        let conditions = Conditions { if_match: Some("\"b\""), if_none_match: Some("\"a\""), ..blank() };
         assert_eq!(evaluate(&conditions, &validators()), Precondition::Failed);
         // If-None-Match without a match makes If-Modified-Since unheard (13.1.3).
-        let conditions = Conditions {
-            if_none_match: Some("\"b\""),
-            if_modified_since: Some(&same),
-            ..blank()
-        };
+        let conditions = Conditions { if_none_match: Some("\"b\""), if_modified_since: Some(&same), ..blank() };
         assert_eq!(evaluate(&conditions, &validators()), Precondition::Passed);
         // Both of the first pair and the second pair.
-        let conditions = Conditions {
-            if_unmodified_since: Some(&same),
-            if_modified_since: Some(&same),
-            ..blank()
-        };
-        assert_eq!(
-            evaluate(&conditions, &validators()),
-            Precondition::NotModified
-        );
+        let conditions = Conditions { if_unmodified_since: Some(&same), if_modified_since: Some(&same), ..blank() };
+        assert_eq!(evaluate(&conditions, &validators()), Precondition::NotModified);
     }
 
     #[test]
     fn without_validators_nothing_matches_but_the_star() {
-        let bare = Validators {
-            etag: None,
-            last_modified: None,
-        };
+        let bare = Validators { etag: None, last_modified: None };
         let same = MODIFIED.to_http();
         for (conditions, expected) in [
-            (
-                Conditions {
-                    if_match: Some("\"a\""),
-                    ..blank()
-                },
-                Precondition::Failed,
-            ),
-            (
-                Conditions {
-                    if_match: Some("*"),
-                    ..blank()
-                },
-                Precondition::Passed,
-            ),
-            (
-                Conditions {
-                    if_none_match: Some("\"a\""),
-                    ..blank()
-                },
-                Precondition::Passed,
-            ),
-            (
-                Conditions {
-                    if_none_match: Some(" * "),
-                    ..blank()
-                },
-                Precondition::NotModified,
-            ),
-            (
-                Conditions {
-                    if_modified_since: Some(&same),
-                    ..blank()
-                },
-                Precondition::Passed,
-            ),
-            (
-                Conditions {
-                    if_unmodified_since: Some(&same),
-                    ..blank()
-                },
-                Precondition::Passed,
-            ),
+            (Conditions { if_match: Some("\"a\""), ..blank() }, Precondition::Failed),
+            (Conditions { if_match: Some("*"), ..blank() }, Precondition::Passed),
+            (Conditions { if_none_match: Some("\"a\""), ..blank() }, Precondition::Passed),
+            (Conditions { if_none_match: Some(" * "), ..blank() }, Precondition::NotModified),
+            (Conditions { if_modified_since: Some(&same), ..blank() }, Precondition::Passed),
+            (Conditions { if_unmodified_since: Some(&same), ..blank() }, Precondition::Passed),
         ] {
             assert_eq!(evaluate(&conditions, &bare), expected, "{conditions:?}");
         }
@@ -266,19 +197,12 @@ mod tests {
             (same.as_str(), true),
             (later.as_str(), false),
         ] {
-            assert_eq!(
-                range_allowed(Some(field), &validators(), now),
-                allowed,
-                "{field}"
-            );
+            assert_eq!(range_allowed(Some(field), &validators(), now), allowed, "{field}");
         }
         assert!(range_allowed(None, &validators(), now));
         // The second is not over: another version of the same second may follow.
         assert!(!range_allowed(Some(&same), &validators(), MODIFIED));
-        let weak = Validators {
-            etag: EntityTag::parse("W/\"a\""),
-            last_modified: None,
-        };
+        let weak = Validators { etag: EntityTag::parse("W/\"a\""), last_modified: None };
         assert!(!range_allowed(Some("W/\"a\""), &weak, now));
         assert!(!range_allowed(Some("\"a\""), &weak, now));
     }

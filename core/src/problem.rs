@@ -24,20 +24,12 @@ impl Problem {
 
     /// A problem without an occurrence's own words.
     pub fn new(slug: &'static str, title: &'static str, status: u16) -> Self {
-        Self {
-            slug,
-            title,
-            status,
-            detail: None,
-        }
+        Self { slug, title, status, detail: None }
     }
 
     /// The same with a sentence about this occurrence.
     pub fn with_detail(self, detail: impl Into<String>) -> Self {
-        Self {
-            detail: Some(detail.into()),
-            ..self
-        }
+        Self { detail: Some(detail.into()), ..self }
     }
 
     /// The JSON text, members in fixed order.
@@ -65,8 +57,7 @@ fn push_string(json: &mut String, text: &str) {
             '"' => json.push_str("\\\""),
             '\\' => json.push_str("\\\\"),
             control if u32::from(control) < 0x20 => {
-                write!(json, "\\u{:04x}", u32::from(control))
-                    .expect("writing to a String cannot fail");
+                write!(json, "\\u{:04x}", u32::from(control)).expect("writing to a String cannot fail");
             }
             other => json.push(other),
         }
@@ -90,10 +81,6 @@ mod tests {
     #[test]
     fn text_from_outside_cannot_leave_its_string() {
         let problem = Problem::new("x", "X", 400).with_detail("a\"b\\c\n\u{1}é");
-        assert!(
-            problem
-                .to_json()
-                .ends_with(r#","detail":"a\"b\\c\u000a\u0001é"}"#)
-        );
+        assert!(problem.to_json().ends_with(r#","detail":"a\"b\\c\u000a\u0001é"}"#));
     }
 }

@@ -85,16 +85,10 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, ProxyRefusal> {
     if bytes[..common] != SIGNATURE[..common] {
         return Err(ProxyRefusal::Signature);
     }
-    if bytes
-        .get(12)
-        .is_some_and(|byte| !matches!(byte, 0x20 | 0x21))
-    {
+    if bytes.get(12).is_some_and(|byte| !matches!(byte, 0x20 | 0x21)) {
         return Err(ProxyRefusal::Command);
     }
-    if bytes
-        .get(13)
-        .is_some_and(|byte| byte >> 4 > 3 || byte & 0x0f > 2)
-    {
+    if bytes.get(13).is_some_and(|byte| byte >> 4 > 3 || byte & 0x0f > 2) {
         return Err(ProxyRefusal::Family);
     }
     let Some(fixed) = bytes.first_chunk::<FIXED_BYTES>() else {
@@ -108,10 +102,7 @@ pub fn parse(bytes: &[u8]) -> Result<Parsed, ProxyRefusal> {
         return Ok(Parsed::NeedMore(consumed - bytes.len()));
     };
     let connection = read_whole(header)?;
-    Ok(Parsed::Done {
-        consumed,
-        connection,
-    })
+    Ok(Parsed::Done { consumed, connection })
 }
 
 /// A header that is all there.
@@ -133,24 +124,11 @@ fn read_whole(header: &[u8]) -> Result<Connection, ProxyRefusal> {
 
 fn addresses_v4(rest: &[u8]) -> Result<(Connection, &[u8]), ProxyRefusal> {
     let (block, tlvs) = rest.split_first_chunk::<12>().ok_or(ProxyRefusal::Length)?;
-    let ip = |at: usize| {
-        IpAddr::V4(Ipv4Addr::new(
-            block[at],
-            block[at + 1],
-            block[at + 2],
-            block[at + 3],
-        ))
-    };
+    let ip = |at: usize| IpAddr::V4(Ipv4Addr::new(block[at], block[at + 1], block[at + 2], block[at + 3]));
     let port = |at: usize| u16::from_be_bytes([block[at], block[at + 1]]);
     let source = SocketAddr::new(ip(0), port(8));
     let destination = SocketAddr::new(ip(4), port(10));
-    Ok((
-        Connection::Proxied {
-            source,
-            destination,
-        },
-        tlvs,
-    ))
+    Ok((Connection::Proxied { source, destination }, tlvs))
 }
 
 fn addresses_v6(rest: &[u8]) -> Result<(Connection, &[u8]), ProxyRefusal> {
@@ -162,24 +140,15 @@ fn addresses_v6(rest: &[u8]) -> Result<(Connection, &[u8]), ProxyRefusal> {
     let port = |at: usize| u16::from_be_bytes([block[at], block[at + 1]]);
     let source = SocketAddr::new(ip(0), port(32));
     let destination = SocketAddr::new(ip(16), port(34));
-    Ok((
-        Connection::Proxied {
-            source,
-            destination,
-        },
-        tlvs,
-    ))
+    Ok((Connection::Proxied { source, destination }, tlvs))
 }
 
 /// TLVs must fill the header exactly; only the checksum is looked into.
 fn check_tlvs(header: &[u8], mut tlvs: &[u8]) -> Result<(), ProxyRefusal> {
     while !tlvs.is_empty() {
-        let ([kind, high, low], behind) =
-            tlvs.split_first_chunk::<3>().ok_or(ProxyRefusal::Length)?;
+        let ([kind, high, low], behind) = tlvs.split_first_chunk::<3>().ok_or(ProxyRefusal::Length)?;
         let length = usize::from(u16::from_be_bytes([*high, *low]));
-        let (value, behind) = behind
-            .split_at_checked(length)
-            .ok_or(ProxyRefusal::Length)?;
+        let (value, behind) = behind.split_at_checked(length).ok_or(ProxyRefusal::Length)?;
         if *kind == TLV_CRC32C {
             let place = header.len() - behind.len() - length;
             check_crc(header, place, value)?;
@@ -194,11 +163,7 @@ fn check_crc(header: &[u8], place: usize, value: &[u8]) -> Result<(), ProxyRefus
     let told = u32::from_be_bytes(value.try_into().map_err(|_| ProxyRefusal::Length)?);
     let mut blanked = header.to_vec();
     blanked[place..place + 4].fill(0);
-    if crc32c(&blanked) == told {
-        Ok(())
-    } else {
-        Err(ProxyRefusal::Checksum)
-    }
+    if crc32c(&blanked) == told { Ok(()) } else { Err(ProxyRefusal::Checksum) }
 }
 
 /// CRC-32C (Castagnoli), bit by bit: at most 536 bytes, once per connection.
@@ -218,11 +183,7 @@ fn crc32c(bytes: &[u8]) -> u32 {
 /// families are both written as IPv6.
 pub fn encode(connection: &Connection) -> Vec<u8> {
     let mut header = SIGNATURE.to_vec();
-    let Connection::Proxied {
-        source,
-        destination,
-    } = connection
-    else {
+    let Connection::Proxied { source, destination } = connection else {
         header.extend([0x20, 0x00, 0, 0]);
         return header;
     };
@@ -273,10 +234,7 @@ mod tests {
 
     fn done(bytes: &[u8]) -> Connection {
         match parse(bytes) {
-            Ok(Parsed::Done {
-                consumed,
-                connection,
-            }) => {
+            Ok(Parsed::Done { consumed, connection }) => {
                 assert_eq!(consumed, bytes.len());
                 connection
             }
@@ -286,8 +244,7 @@ mod tests {
 
     #[test]
     fn addresses_are_read_from_a_header_written_by_hand() {
-        let bytes =
-            b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x09\x0a\x00\x00\x01\x30\x39\x01\xbb";
+        let bytes = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xcb\x00\x71\x09\x0a\x00\x00\x01\x30\x39\x01\xbb";
         assert_eq!(done(bytes), proxied("203.0.113.9:12345", "10.0.0.1:443"));
     }
 
@@ -304,23 +261,11 @@ mod tests {
     fn tlvs_are_passed_over_if_they_add_up() {
         let mut rest = vec![1; 12];
         rest.extend([0xe0, 0, 2, 7, 7, 0x04, 0, 0]);
-        assert!(matches!(
-            done(&header(0x21, 0x11, &rest)),
-            Connection::Proxied { .. }
-        ));
-        for tail in [
-            &[0xe0][..],
-            &[0xe0, 0],
-            &[0xe0, 0, 2, 7],
-            &[0xe0, 0xff, 0xff],
-        ] {
+        assert!(matches!(done(&header(0x21, 0x11, &rest)), Connection::Proxied { .. }));
+        for tail in [&[0xe0][..], &[0xe0, 0], &[0xe0, 0, 2, 7], &[0xe0, 0xff, 0xff]] {
             let mut rest = vec![1; 12];
             rest.extend(tail);
-            assert_eq!(
-                parse(&header(0x21, 0x11, &rest)),
-                Err(ProxyRefusal::Length),
-                "{tail:?}"
-            );
+            assert_eq!(parse(&header(0x21, 0x11, &rest)), Err(ProxyRefusal::Length), "{tail:?}");
         }
     }
 
@@ -342,50 +287,21 @@ mod tests {
     #[test]
     fn hostile_headers_are_refused_as_early_as_possible() {
         assert_eq!(parse(b"G"), Err(ProxyRefusal::Signature));
-        assert_eq!(
-            parse(b"PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\n"),
-            Err(ProxyRefusal::Signature)
-        );
-        assert_eq!(
-            parse(&header(0x11, 0x11, b"")[..13]),
-            Err(ProxyRefusal::Command)
-        );
-        assert_eq!(
-            parse(&header(0x22, 0x11, b"")[..13]),
-            Err(ProxyRefusal::Command)
-        );
-        assert_eq!(
-            parse(&header(0x21, 0x41, b"")[..14]),
-            Err(ProxyRefusal::Family)
-        );
-        assert_eq!(
-            parse(&header(0x21, 0x13, b"")[..14]),
-            Err(ProxyRefusal::Family)
-        );
-        assert_eq!(
-            parse(&header(0x21, 0x11, &[0; 521])[..16]),
-            Err(ProxyRefusal::TooLong)
-        );
-        assert_eq!(
-            parse(&header(0x21, 0x11, &[0; 11])),
-            Err(ProxyRefusal::Length)
-        );
-        assert_eq!(
-            parse(&header(0x21, 0x21, &[0; 35])),
-            Err(ProxyRefusal::Length)
-        );
-        assert!(matches!(
-            parse(&header(0x20, 0x00, &[0; 520])),
-            Ok(Parsed::Done { consumed: 536, .. })
-        ));
+        assert_eq!(parse(b"PROXY TCP4 1.1.1.1 2.2.2.2 1 2\r\n"), Err(ProxyRefusal::Signature));
+        assert_eq!(parse(&header(0x11, 0x11, b"")[..13]), Err(ProxyRefusal::Command));
+        assert_eq!(parse(&header(0x22, 0x11, b"")[..13]), Err(ProxyRefusal::Command));
+        assert_eq!(parse(&header(0x21, 0x41, b"")[..14]), Err(ProxyRefusal::Family));
+        assert_eq!(parse(&header(0x21, 0x13, b"")[..14]), Err(ProxyRefusal::Family));
+        assert_eq!(parse(&header(0x21, 0x11, &[0; 521])[..16]), Err(ProxyRefusal::TooLong));
+        assert_eq!(parse(&header(0x21, 0x11, &[0; 11])), Err(ProxyRefusal::Length));
+        assert_eq!(parse(&header(0x21, 0x21, &[0; 35])), Err(ProxyRefusal::Length));
+        assert!(matches!(parse(&header(0x20, 0x00, &[0; 520])), Ok(Parsed::Done { consumed: 536, .. })));
     }
 
     fn socket() -> impl Strategy<Value = SocketAddr> {
         prop_oneof![
-            (any::<u32>(), any::<u16>())
-                .prop_map(|(ip, port)| SocketAddr::from((Ipv4Addr::from_bits(ip), port))),
-            (any::<u128>(), any::<u16>())
-                .prop_map(|(ip, port)| SocketAddr::from((Ipv6Addr::from_bits(ip), port))),
+            (any::<u32>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::from((Ipv4Addr::from_bits(ip), port))),
+            (any::<u128>(), any::<u16>()).prop_map(|(ip, port)| SocketAddr::from((Ipv6Addr::from_bits(ip), port))),
         ]
     }
 

@@ -68,10 +68,7 @@ impl ByteRange {
     /// One range for both, if no byte lies between them.
     fn joined(self, other: Self) -> Option<Self> {
         let touching = self.start <= other.end && other.start <= self.end;
-        touching.then(|| Self {
-            start: self.start.min(other.start),
-            end: self.end.max(other.end),
-        })
+        touching.then(|| Self { start: self.start.min(other.start), end: self.end.max(other.end) })
     }
 
     /// The Range field that asks for this range: `bytes=0-99`.
@@ -108,9 +105,7 @@ impl RangeSpec {
     fn resolve(self, len: u64) -> Option<ByteRange> {
         match self {
             RangeSpec::From(first) => ByteRange::new(first, len),
-            RangeSpec::Between(first, last) => {
-                ByteRange::new(first, len.min(last.saturating_add(1)))
-            }
+            RangeSpec::Between(first, last) => ByteRange::new(first, len.min(last.saturating_add(1))),
             RangeSpec::Suffix(count) => ByteRange::new(len.saturating_sub(count), len),
         }
     }
@@ -144,11 +139,7 @@ impl RangeRequest {
             return None;
         }
         let mut specs = Vec::new();
-        for member in set
-            .split(',')
-            .map(|member| member.trim_matches(is_ows))
-            .filter(|member| !member.is_empty())
-        {
+        for member in set.split(',').map(|member| member.trim_matches(is_ows)).filter(|member| !member.is_empty()) {
             if specs.len() == SPECS_MAX {
                 return None;
             }
@@ -180,8 +171,7 @@ impl RangeRequest {
     /// A suffix of an empty object is satisfiable (RFC 9110, 14.1.2: the whole is used), but
     /// no Content-Range can say so: the whole is sent, as 200.
     fn resolve_nothing(&self, len: u64) -> Resolved {
-        let wants_suffix =
-            |spec: &RangeSpec| matches!(spec, RangeSpec::Suffix(count) if *count > 0);
+        let wants_suffix = |spec: &RangeSpec| matches!(spec, RangeSpec::Suffix(count) if *count > 0);
         if len == 0 && self.specs.iter().any(wants_suffix) {
             return Resolved::Ignored;
         }

@@ -103,10 +103,6 @@ mod tests {
     fn every_refusal_has_a_name_of_its_own_and_a_client_error() {
         let slugs: BTreeSet<_> = Refusal::ALL.into_iter().map(Refusal::slug).collect();
         assert_eq!(slugs.len(), Refusal::ALL.len());
-        assert!(
-            Refusal::ALL
-                .into_iter()
-                .all(|refusal| (400..500).contains(&refusal.status()))
-        );
+        assert!(Refusal::ALL.into_iter().all(|refusal| (400..500).contains(&refusal.status())));
     }
 }

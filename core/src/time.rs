@@ -8,9 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 /// Whole seconds since 1970-01-01T00:00:00Z, leap seconds not counted.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct UnixSeconds(pub u64);
 
@@ -20,10 +18,7 @@ impl UnixSeconds {
 
     /// The moment of a system time; before 1970 counts as 1970.
     pub fn from_system(time: SystemTime) -> Self {
-        Self(
-            time.duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
-        )
+        Self(time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
     }
 
     /// An HTTP date in any of the three forms a recipient must take; `None` if it is none,
@@ -70,14 +65,8 @@ mod tests {
     #[test]
     fn all_three_forms_of_a_date_mean_the_same_moment() {
         let moment = Some(UnixSeconds(784_111_777));
-        assert_eq!(
-            UnixSeconds::parse_http("Sun, 06 Nov 1994 08:49:37 GMT"),
-            moment
-        );
-        assert_eq!(
-            UnixSeconds::parse_http("Sunday, 06-Nov-94 08:49:37 GMT"),
-            moment
-        );
+        assert_eq!(UnixSeconds::parse_http("Sun, 06 Nov 1994 08:49:37 GMT"), moment);
+        assert_eq!(UnixSeconds::parse_http("Sunday, 06-Nov-94 08:49:37 GMT"), moment);
         assert_eq!(UnixSeconds::parse_http("Sun Nov  6 08:49:37 1994"), moment);
     }
 
@@ -101,9 +90,6 @@ mod tests {
             let moment = UnixSeconds(seconds);
             assert_eq!(UnixSeconds::parse_http(&moment.to_http()), Some(moment));
         }
-        assert_eq!(
-            UnixSeconds(u64::MAX).to_http(),
-            "Fri, 31 Dec 9999 23:59:59 GMT"
-        );
+        assert_eq!(UnixSeconds(u64::MAX).to_http(), "Fri, 31 Dec 9999 23:59:59 GMT");
     }
 }

@@ -13,10 +13,7 @@ fn resolve(field: &str, len: u64) -> Resolved {
 
 fn parts(field: &str, len: u64) -> Vec<(u64, u64)> {
     match resolve(field, len) {
-        Resolved::Parts(parts) => parts
-            .into_iter()
-            .map(|part| (part.start(), part.end()))
-            .collect(),
+        Resolved::Parts(parts) => parts.into_iter().map(|part| (part.start(), part.end())).collect(),
         other => panic!("{field}: {other:?}"),
     }
 }
@@ -114,19 +111,14 @@ fn touching_parts_become_one_in_the_place_of_the_first() {
     assert_eq!(parts("bytes=0-,0-,0-", 100), [(0, 100)]);
     assert_eq!(parts("bytes=50-59,0-9,55-70", 100), [(50, 71), (0, 10)]);
     assert_eq!(parts("bytes=0-9,20-29,5-24", 100), [(0, 30)]);
-    assert_eq!(
-        parts("bytes=20-29,0-9,40-49,10-19", 100),
-        [(0, 30), (40, 50)]
-    );
+    assert_eq!(parts("bytes=20-29,0-9,40-49,10-19", 100), [(0, 30), (40, 50)]);
     assert_eq!(parts("bytes=-10,0-9", 100), [(90, 100), (0, 10)]);
 }
 
 #[test]
 fn eight_parts_are_answered_and_nine_are_not() {
     let field = |count: u64| {
-        let specs: Vec<String> = (0..count)
-            .map(|index| format!("{0}-{0}", index * 2))
-            .collect();
+        let specs: Vec<String> = (0..count).map(|index| format!("{0}-{0}", index * 2)).collect();
         format!("bytes={}", specs.join(","))
     };
     assert_eq!(parts(&field(8), 100).len(), 8);
@@ -138,21 +130,10 @@ fn eight_parts_are_answered_and_nine_are_not() {
 
 #[test]
 fn content_range_is_read_strictly() {
-    let part = |start, end, len| {
-        Some(ContentRange::Part {
-            range: range(start, end),
-            len,
-        })
-    };
+    let part = |start, end, len| Some(ContentRange::Part { range: range(start, end), len });
     assert_eq!(ContentRange::parse("bytes 0-99/200"), part(0, 100, 200));
-    assert_eq!(
-        ContentRange::parse("Bytes 199-199/200"),
-        part(199, 200, 200)
-    );
-    assert_eq!(
-        ContentRange::parse("bytes */200"),
-        Some(ContentRange::Unsatisfied { len: 200 })
-    );
+    assert_eq!(ContentRange::parse("Bytes 199-199/200"), part(199, 200, 200));
+    assert_eq!(ContentRange::parse("bytes */200"), Some(ContentRange::Unsatisfied { len: 200 }));
     let refused = [
         "",
         "bytes",
@@ -204,10 +185,8 @@ fn marked(specs: &[(Option<u64>, Option<u64>)], len: usize) -> Option<Vec<bool>>
 
 fn written(specs: &[(Option<u64>, Option<u64>)]) -> String {
     let number = |value: Option<u64>| value.map_or(String::new(), |value| value.to_string());
-    let members: Vec<String> = specs
-        .iter()
-        .map(|(first, last)| format!("{}-{}", number(*first), number(*last)))
-        .collect();
+    let members: Vec<String> =
+        specs.iter().map(|(first, last)| format!("{}-{}", number(*first), number(*last))).collect();
     format!("bytes={}", members.join(","))
 }
 

@@ -21,9 +21,8 @@ pub(super) const SIGNATURE_MARK: &str = "&sig=";
 pub(super) const SIGNATURE_CHARS: usize = 43;
 
 /// Every name that means something when signed, and may therefore not appear unsigned.
-pub(super) const CLAIM_NAMES: [&str; 11] = [
-    "exp", "kid", "sig", "nbf", "uid", "pid", "head", "dur", "next", "nhead", "ip",
-];
+pub(super) const CLAIM_NAMES: [&str; 11] =
+    ["exp", "kid", "sig", "nbf", "uid", "pid", "head", "dur", "next", "nhead", "ip"];
 
 /// 1 to `chars_max` characters of `A-Za-z0-9._-`, which no URL library escapes.
 pub(super) fn is_word(text: &str, chars_max: usize) -> bool {
@@ -41,23 +40,13 @@ pub(super) fn write(path: &ObjectPath, key: &KeyId, claims: &Claims) -> String {
     };
     let next = claims.next.as_ref();
     add("nbf", claims.not_before.map(|moment| moment.to_string()));
-    add(
-        "uid",
-        claims.user.as_ref().map(|user| user.as_str().to_owned()),
-    );
+    add("uid", claims.user.as_ref().map(|user| user.as_str().to_owned()));
     add("pid", claims.playback.map(|id| id.to_string()));
     add("head", claims.head.map(|head| head.get().to_string()));
     add("dur", claims.duration_ms.map(|ms| ms.to_string()));
     add("next", next.map(|next| encode(next.path.as_str())));
-    add(
-        "nhead",
-        next.and_then(|next| next.head)
-            .map(|head| head.get().to_string()),
-    );
-    add(
-        "ip",
-        claims.network.map(|network| encode(&network.to_string())),
-    );
+    add("nhead", next.and_then(|next| next.head).map(|head| head.get().to_string()));
+    add("ip", claims.network.map(|network| encode(&network.to_string())));
     text
 }
 
@@ -65,12 +54,9 @@ pub(super) fn write(path: &ObjectPath, key: &KeyId, claims: &Claims) -> String {
 pub(super) fn read(signed: &str) -> Result<(ObjectPath, KeyId, Claims), Refusal> {
     let (path, query) = signed.split_once('?').ok_or(Refusal::Malformed)?;
     let path = ObjectPath::parse(path).map_err(|_| Refusal::Malformed)?;
-    let mut pairs = query
-        .split('&')
-        .map(|pair| pair.split_once('=').ok_or(Refusal::Malformed));
+    let mut pairs = query.split('&').map(|pair| pair.split_once('=').ok_or(Refusal::Malformed));
     let expires = expect(pairs.next(), "exp").and_then(moment)?;
-    let key = expect(pairs.next(), "kid")
-        .and_then(|text| KeyId::parse(text).ok_or(Refusal::Malformed))?;
+    let key = expect(pairs.next(), "kid").and_then(|text| KeyId::parse(text).ok_or(Refusal::Malformed))?;
 
     let mut claims = Claims::until(expires);
     let mut next_path = None;
@@ -79,14 +65,8 @@ pub(super) fn read(signed: &str) -> Result<(ObjectPath, KeyId, Claims), Refusal>
         let (name, value) = pair?;
         match name {
             "nbf" => once(&mut claims.not_before, moment(value)?)?,
-            "uid" => once(
-                &mut claims.user,
-                Pseudonym::parse(value).ok_or(Refusal::Malformed)?,
-            )?,
-            "pid" => once(
-                &mut claims.playback,
-                PlaybackId::parse(value).map_err(|_| Refusal::Malformed)?,
-            )?,
+            "uid" => once(&mut claims.user, Pseudonym::parse(value).ok_or(Refusal::Malformed)?)?,
+            "pid" => once(&mut claims.playback, PlaybackId::parse(value).map_err(|_| Refusal::Malformed)?)?,
             "head" => once(&mut claims.head, head(value)?)?,
             "dur" => once(&mut claims.duration_ms, milliseconds(value)?)?,
             "next" => once(&mut next_path, object_path(value)?)?,
@@ -104,10 +84,7 @@ pub(super) fn read(signed: &str) -> Result<(ObjectPath, KeyId, Claims), Refusal>
 }
 
 /// The value of the next pair, which must have this name.
-fn expect<'a>(
-    pair: Option<Result<(&'a str, &'a str), Refusal>>,
-    name: &str,
-) -> Result<&'a str, Refusal> {
+fn expect<'a>(pair: Option<Result<(&'a str, &'a str), Refusal>>, name: &str) -> Result<&'a str, Refusal> {
     match pair {
         Some(Ok((found, value))) if found == name => Ok(value),
         _ => Err(Refusal::Malformed),
@@ -123,12 +100,8 @@ fn once<T>(place: &mut Option<T>, value: T) -> Result<(), Refusal> {
 
 /// Digits without a sign or leading zeros, below 10^12.
 fn number(text: &str) -> Result<u64, Refusal> {
-    let plain =
-        text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
-    text.parse()
-        .ok()
-        .filter(|_| plain && text.len() <= 12)
-        .ok_or(Refusal::Malformed)
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+    text.parse().ok().filter(|_| plain && text.len() <= 12).ok_or(Refusal::Malformed)
 }
 
 fn moment(text: &str) -> Result<UnixSeconds, Refusal> {
@@ -150,10 +123,7 @@ fn object_path(value: &str) -> Result<ObjectPath, Refusal> {
 /// A network in its own spelling: `10.0.0.0/8`, never `::ffff:10.0.0.0/104` or a bare address.
 fn network(value: &str) -> Result<Cidr, Refusal> {
     let text = decode(value)?;
-    Cidr::parse(&text)
-        .ok()
-        .filter(|network| network.to_string() == text)
-        .ok_or(Refusal::Malformed)
+    Cidr::parse(&text).ok().filter(|network| network.to_string() == text).ok_or(Refusal::Malformed)
 }
 
 pub(super) fn encode(text: &str) -> String {

@@ -172,19 +172,12 @@ struct KeyEntry {
 impl Keyring {
     /// A ring of one key, which signs.
     pub fn new(id: KeyId, secret: Secret) -> Self {
-        Self {
-            keys: vec![Key {
-                id,
-                state: KeyState::Signing,
-                secret,
-            }],
-        }
+        Self { keys: vec![Key { id, state: KeyState::Signing, secret }] }
     }
 
     /// Reads the text of a key file.
     pub fn parse(text: &str) -> Result<Self, KeyringError> {
-        let file: KeyFile =
-            toml::from_str(text).map_err(|error| KeyringError::Syntax(place_of(&error, text)))?;
+        let file: KeyFile = toml::from_str(text).map_err(|error| KeyringError::Syntax(place_of(&error, text)))?;
         if file.key.len() > KEYS_MAX {
             return Err(KeyringError::TooMany);
         }
@@ -194,19 +187,10 @@ impl Keyring {
             if keys.iter().any(|known| known.id == id) {
                 return Err(KeyringError::Duplicate(id));
             }
-            let secret =
-                Secret::parse(&entry.secret).ok_or_else(|| KeyringError::Secret(id.clone()))?;
-            keys.push(Key {
-                id,
-                state: entry.state,
-                secret,
-            });
+            let secret = Secret::parse(&entry.secret).ok_or_else(|| KeyringError::Secret(id.clone()))?;
+            keys.push(Key { id, state: entry.state, secret });
         }
-        match keys
-            .iter()
-            .filter(|key| key.state == KeyState::Signing)
-            .count()
-        {
+        match keys.iter().filter(|key| key.state == KeyState::Signing).count() {
             1 => Ok(Self { keys }),
             signers => Err(KeyringError::Signers(signers)),
         }
@@ -214,9 +198,8 @@ impl Keyring {
 
     /// The text of the key file; holds the secrets. [`parse`](Self::parse) reads it back.
     pub fn to_file(&self) -> String {
-        let mut text = String::from(
-            "# Keys of signed URLs. Whoever reads this file can sign: keep its mode at 0600.\n",
-        );
+        let mut text =
+            String::from("# Keys of signed URLs. Whoever reads this file can sign: keep its mode at 0600.\n");
         for key in &self.keys {
             let secret = Base64UrlUnpadded::encode_string(key.secret.expose());
             text.push_str(&format!(
@@ -241,11 +224,7 @@ impl Keyring {
         if self.keys.len() == KEYS_MAX {
             return Err(KeyringError::TooMany);
         }
-        self.keys.push(Key {
-            id,
-            state: KeyState::Verifying,
-            secret,
-        });
+        self.keys.push(Key { id, state: KeyState::Verifying, secret });
         Ok(())
     }
 
@@ -255,11 +234,7 @@ impl Keyring {
         if self.keys[index].state == KeyState::Retired {
             return Err(KeyringError::Retired(id.clone()));
         }
-        for key in self
-            .keys
-            .iter_mut()
-            .filter(|key| key.state == KeyState::Signing)
-        {
+        for key in self.keys.iter_mut().filter(|key| key.state == KeyState::Signing) {
             key.state = KeyState::Verifying;
         }
         self.keys[index].state = KeyState::Signing;
@@ -282,11 +257,7 @@ impl Keyring {
 
     /// The key that signs.
     pub(super) fn signing(&self) -> (&KeyId, &Secret) {
-        let key = self
-            .keys
-            .iter()
-            .find(|key| key.state == KeyState::Signing)
-            .expect("a ring has one key that signs");
+        let key = self.keys.iter().find(|key| key.state == KeyState::Signing).expect("a ring has one key that signs");
         (&key.id, &key.secret)
     }
 
@@ -302,10 +273,7 @@ impl Keyring {
     }
 
     fn index_of(&self, id: &KeyId) -> Result<usize, KeyringError> {
-        self.keys
-            .iter()
-            .position(|key| key.id == *id)
-            .ok_or_else(|| KeyringError::Unknown(id.clone()))
+        self.keys.iter().position(|key| key.id == *id).ok_or_else(|| KeyringError::Unknown(id.clone()))
     }
 
     /// The place of a key that does not sign.
@@ -321,9 +289,7 @@ impl Keyring {
 /// Line and message of a TOML error. Its own `Display` quotes the line, and a message in
 /// double quotes quotes a value: either might be a secret.
 fn place_of(error: &toml::de::Error, text: &str) -> String {
-    let message = Some(error.message())
-        .filter(|message| !message.contains('"'))
-        .unwrap_or("not of the expected form");
+    let message = Some(error.message()).filter(|message| !message.contains('"')).unwrap_or("not of the expected form");
     match error.span().and_then(|span| text.get(..span.start)) {
         Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
         None => message.to_owned(),

@@ -91,10 +91,7 @@ impl HeadBytes {
 
     /// The number, if it is one that may be claimed.
     pub fn new(bytes: u64) -> Option<Self> {
-        u32::try_from(bytes)
-            .ok()
-            .filter(|bytes| (1..=Self::MAX).contains(bytes))
-            .map(Self)
+        u32::try_from(bytes).ok().filter(|bytes| (1..=Self::MAX).contains(bytes)).map(Self)
     }
 
     /// The number brought into the range that may be claimed.

@@ -20,11 +20,8 @@ pub(super) type Signer = Hmac<Sha256>;
 pub fn sign(path: &ObjectPath, claims: &Claims, keyring: &Keyring) -> String {
     let (key, secret) = keyring.signing();
     let bounded = |moment: UnixSeconds| moment.min(UnixSeconds::MAX_HTTP);
-    let claims = Claims {
-        expires: bounded(claims.expires),
-        not_before: claims.not_before.map(bounded),
-        ..claims.clone()
-    };
+    let claims =
+        Claims { expires: bounded(claims.expires), not_before: claims.not_before.map(bounded), ..claims.clone() };
     let mut target = write(path, key, &claims);
     let signature = mac(secret, target.as_bytes()).finalize().into_bytes();
     target.push_str(SIGNATURE_MARK);

@@ -30,12 +30,7 @@ pub fn verify(target: &str, keyring: &Keyring, now: UnixSeconds) -> Result<Signe
     }
     check_signature(signed, &key, &signature, keyring)?;
     check_time(&claims, now)?;
-    Ok(SignedUrl {
-        path,
-        key,
-        claims,
-        unsigned_query: unsigned_query.map(Into::into),
-    })
+    Ok(SignedUrl { path, key, claims, unsigned_query: unsigned_query.map(Into::into) })
 }
 
 /// The 43 characters, and what follows the `&` behind them.
@@ -58,21 +53,12 @@ fn decode_signature(text: &str) -> Result<[u8; 32], Refusal> {
 
 /// Compares in constant time. An unknown key costs the same work as a wrong signature and
 /// is the same refusal.
-fn check_signature(
-    signed: &str,
-    key: &KeyId,
-    signature: &[u8; 32],
-    keyring: &Keyring,
-) -> Result<(), Refusal> {
+fn check_signature(signed: &str, key: &KeyId, signature: &[u8; 32], keyring: &Keyring) -> Result<(), Refusal> {
     let known = keyring.verifying(key);
     let nobody = Secret::from_bytes([0; 32]);
     let code = mac(known.unwrap_or(&nobody), signed.as_bytes());
     let fits = code.verify_slice(signature).is_ok();
-    if fits && known.is_some() {
-        Ok(())
-    } else {
-        Err(Refusal::NotGenuine)
-    }
+    if fits && known.is_some() { Ok(()) } else { Err(Refusal::NotGenuine) }
 }
 
 fn check_time(claims: &Claims, now: UnixSeconds) -> Result<(), Refusal> {
@@ -88,10 +74,7 @@ fn check_time(claims: &Claims, now: UnixSeconds) -> Result<(), Refusal> {
 /// What players append must be a query of visible ASCII in which no name could be taken for
 /// a claim's by any decoder.
 fn check_unsigned(query: &str) -> Result<(), Refusal> {
-    if !query
-        .bytes()
-        .all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#')
-    {
+    if !query.bytes().all(|byte| matches!(byte, b'!'..=b'~') && byte != b'#') {
         return Err(Refusal::Malformed);
     }
     // Some servers split at `;` as well as at `&`.
@@ -105,12 +88,7 @@ fn check_unsigned(query: &str) -> Result<(), Refusal> {
 /// of times, in any case, with blanks, NUL or brackets around it. Names that decode to
 /// anything but visible ASCII are counted in: folding of letters beyond ASCII has no end.
 fn is_claim_like(parameter: &str) -> bool {
-    let mut name = parameter
-        .split('=')
-        .next()
-        .unwrap_or("")
-        .as_bytes()
-        .to_vec();
+    let mut name = parameter.split('=').next().unwrap_or("").as_bytes().to_vec();
     // An encoded `=`, `&` or `;` could move the borders of the name itself.
     while let Some(decoded) = percent_decoded(&name) {
         name = decoded;
@@ -119,11 +97,8 @@ fn is_claim_like(parameter: &str) -> bool {
     if name.iter().any(foreign) {
         return true;
     }
-    let text = String::from_utf8(name)
-        .expect("visible ASCII")
-        .to_ascii_lowercase();
-    text.split(|character: char| !character.is_ascii_alphanumeric())
-        .any(|word| CLAIM_NAMES.contains(&word))
+    let text = String::from_utf8(name).expect("visible ASCII").to_ascii_lowercase();
+    text.split(|character: char| !character.is_ascii_alphanumeric()).any(|word| CLAIM_NAMES.contains(&word))
 }
 
 /// One round of percent-decoding; `None` if nothing was encoded. Each round is shorter, so rounds end.
@@ -136,11 +111,7 @@ fn percent_decoded(name: &[u8]) -> Option<Vec<u8>> {
             _ => None,
         };
         decoded.push(escape.unwrap_or(*byte));
-        rest = if escape.is_some() {
-            &behind[2..]
-        } else {
-            behind
-        };
+        rest = if escape.is_some() { &behind[2..] } else { behind };
     }
     (decoded.len() < name.len()).then_some(decoded)
 }
