@@ -63,27 +63,15 @@ pub struct Body {
 impl Body {
     /// No bytes.
     pub fn empty() -> Self {
-        Self {
-            source: Source::Empty,
-            declared: Some(0),
-            produced: 0,
-        }
+        Self { source: Source::Empty, declared: Some(0), produced: 0 }
     }
 
     /// All bytes at once.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let declared = Some(bytes.len() as u64);
-        let source = if bytes.is_empty() {
-            Source::Empty
-        } else {
-            Source::Full(bytes)
-        };
-        Self {
-            source,
-            declared,
-            produced: 0,
-        }
+        let source = if bytes.is_empty() { Source::Empty } else { Source::Full(bytes) };
+        Self { source, declared, produced: 0 }
     }
 
     /// Bytes as they come. `len` is the exact number of bytes that will come, and becomes the Content-Length;
@@ -92,16 +80,8 @@ impl Body {
     where
         S: Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
     {
-        let source = if len == Some(0) {
-            Source::Empty
-        } else {
-            Source::Chunks(Box::pin(chunks))
-        };
-        Self {
-            source,
-            declared: len,
-            produced: 0,
-        }
+        let source = if len == Some(0) { Source::Empty } else { Source::Chunks(Box::pin(chunks)) };
+        Self { source, declared: len, produced: 0 }
     }
 
     /// The exact number of bytes of the whole body, if known.
@@ -135,10 +115,9 @@ impl Body {
     fn account(&mut self, next: Option<Bytes>) -> Result<Option<Bytes>, BodyError> {
         let Some(bytes) = next else {
             return match self.declared {
-                Some(declared) if declared != self.produced => Err(BodyError::Short {
-                    declared,
-                    produced: self.produced,
-                }),
+                Some(declared) if declared != self.produced => {
+                    Err(BodyError::Short { declared, produced: self.produced })
+                }
                 _ => Ok(None),
             };
         };
@@ -151,10 +130,7 @@ impl Body {
 }
 
 /// Polls foreign code: a panic must end this body in a reset, and not look like an end of the connection.
-fn poll_guarded(
-    chunks: &mut Chunks,
-    cx: &mut Context<'_>,
-) -> Poll<Result<Option<Bytes>, BodyError>> {
+fn poll_guarded(chunks: &mut Chunks, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, BodyError>> {
     match catch_unwind(AssertUnwindSafe(|| chunks.as_mut().poll_next(cx))) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(next)) => Poll::Ready(next.transpose()),
@@ -166,20 +142,12 @@ impl http_body::Body for Body {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.get_mut()
-            .poll_chunk(cx)
-            .map(|next| next.map(|chunk| chunk.map(Frame::data)))
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.get_mut().poll_chunk(cx).map(|next| next.map(|chunk| chunk.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.source, Source::Empty)
-            && self
-                .declared
-                .is_none_or(|declared| declared == self.produced)
+        matches!(self.source, Source::Empty) && self.declared.is_none_or(|declared| declared == self.produced)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -216,10 +184,7 @@ impl From<&'static str> for Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Body")
-            .field("declared", &self.declared)
-            .field("produced", &self.produced)
-            .finish()
+        f.debug_struct("Body").field("declared", &self.declared).field("produced", &self.produced).finish()
     }
 }
 
@@ -241,46 +206,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_body_that_ends_early_is_an_error() {
-        let error = Body::stream(chunks(&[3, 3]), Some(7))
-            .collect()
-            .await
-            .unwrap_err();
-        assert!(matches!(
-            error,
-            BodyError::Short {
-                declared: 7,
-                produced: 6
-            }
-        ));
+        let error = Body::stream(chunks(&[3, 3]), Some(7)).collect().await.unwrap_err();
+        assert!(matches!(error, BodyError::Short { declared: 7, produced: 6 }));
     }
 
     #[tokio::test]
     async fn a_body_that_goes_on_is_an_error_before_the_extra_byte_leaves() {
         let mut body = Body::stream(chunks(&[3, 5]), Some(7));
-        assert_eq!(
-            body.frame()
-                .await
-                .unwrap()
-                .unwrap()
-                .into_data()
-                .unwrap()
-                .len(),
-            3
-        );
-        assert!(matches!(
-            body.frame().await.unwrap(),
-            Err(BodyError::Long { declared: 7 })
-        ));
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 3);
+        assert!(matches!(body.frame().await.unwrap(), Err(BodyError::Long { declared: 7 })));
         assert!(body.frame().await.is_none());
     }
 
     #[tokio::test]
     async fn a_panicking_source_is_an_error() {
         let body = Body::stream(stream::poll_fn(|_| panic!("on purpose")), Some(7));
-        assert!(matches!(
-            body.collect().await.unwrap_err(),
-            BodyError::Panicked
-        ));
+        assert!(matches!(body.collect().await.unwrap_err(), BodyError::Panicked));
     }
 
     #[tokio::test]

@@ -50,18 +50,13 @@ impl Certificates {
     /// Reads chain (leaf first) and key. Blocks on the two files.
     pub fn load(chain: &Path, key: &Path) -> Result<Arc<Self>, CertificateError> {
         let current = ArcSwap::from_pointee(read_pair(chain, key)?);
-        Ok(Arc::new(Self {
-            chain_path: chain.to_owned(),
-            key_path: key.to_owned(),
-            current,
-        }))
+        Ok(Arc::new(Self { chain_path: chain.to_owned(), key_path: key.to_owned(), current }))
     }
 
     /// Reads both files again. New handshakes get the new certificate, running connections notice nothing; after an
     /// error everything is as before. Blocks on the two files: call it from the blocking pool.
     pub fn reload(&self) -> Result<(), CertificateError> {
-        self.current
-            .store(Arc::new(read_pair(&self.chain_path, &self.key_path)?));
+        self.current.store(Arc::new(read_pair(&self.chain_path, &self.key_path)?));
         Ok(())
     }
 }
@@ -74,12 +69,8 @@ impl ResolvesServerCert for Certificates {
 
 fn read_pair(chain_path: &Path, key_path: &Path) -> Result<CertifiedKey, CertificateError> {
     let (chain, key) = read_pem_pair(chain_path, key_path)?;
-    CertifiedKey::from_der(chain, key, &tls::provider()).map_err(|reason| {
-        CertificateError::Mismatch {
-            path: chain_path.to_owned(),
-            reason,
-        }
-    })
+    CertifiedKey::from_der(chain, key, &tls::provider())
+        .map_err(|reason| CertificateError::Mismatch { path: chain_path.to_owned(), reason })
 }
 
 /// A chain and a key, parsed but not yet compared.
@@ -88,20 +79,14 @@ pub(crate) fn read_pem_pair(
     key_path: &Path,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), CertificateError> {
     let chain = read_chain(chain_path)?;
-    let key =
-        PrivateKeyDer::from_pem_file(key_path).map_err(|reason| CertificateError::Unreadable {
-            path: key_path.to_owned(),
-            reason,
-        })?;
+    let key = PrivateKeyDer::from_pem_file(key_path)
+        .map_err(|reason| CertificateError::Unreadable { path: key_path.to_owned(), reason })?;
     Ok((chain, key))
 }
 
 /// All certificates of a PEM file, at least one.
 pub(crate) fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let unreadable = |reason| CertificateError::Unreadable {
-        path: path.to_owned(),
-        reason,
-    };
+    let unreadable = |reason| CertificateError::Unreadable { path: path.to_owned(), reason };
     let chain = CertificateDer::pem_file_iter(path).map_err(unreadable)?;
     let chain = chain.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
     if chain.is_empty() {

@@ -142,29 +142,16 @@ impl Client {
             .http2_keep_alive_interval(PING_EVERY)
             .http2_keep_alive_timeout(PONG_WITHIN)
             .build(connector);
-        Ok(Self {
-            pool,
-            head_timeout: config.head_timeout,
-            body_timeout: config.body_timeout,
-        })
+        Ok(Self { pool, head_timeout: config.head_timeout, body_timeout: config.body_timeout })
     }
 
     /// Sends a request without body and waits for the head of the answer. The target must be absolute
     /// (`https://origin/path`); its path and query are sent as they are.
-    pub async fn send(
-        &self,
-        request: http::Request<()>,
-    ) -> Result<http::Response<IncomingBody>, ClientError> {
+    pub async fn send(&self, request: http::Request<()>) -> Result<http::Response<IncomingBody>, ClientError> {
         let request = request.map(|()| Empty::new());
         let answer = timeout(self.head_timeout, self.pool.request(request)).await;
-        let response = answer
-            .map_err(|_| ClientError::Timeout(self.head_timeout))?
-            .map_err(told_apart)?;
-        Ok(response.map(|inner| IncomingBody {
-            inner,
-            limit: self.body_timeout,
-            timer: None,
-        }))
+        let response = answer.map_err(|_| ClientError::Timeout(self.head_timeout))?.map_err(told_apart)?;
+        Ok(response.map(|inner| IncomingBody { inner, limit: self.body_timeout, timer: None }))
     }
 }
 
@@ -183,9 +170,7 @@ fn tls_config(config: &ClientConfig) -> Result<rustls::ClientConfig, ClientError
         None => Ok(builder.with_no_client_auth()),
         Some(identity) => {
             let (chain, key) = read_pem_pair(&identity.certificate, &identity.key)?;
-            builder
-                .with_client_auth_cert(chain, key)
-                .map_err(ClientError::Tls)
+            builder.with_client_auth_cert(chain, key).map_err(ClientError::Tls)
         }
     }
 }
@@ -207,11 +192,7 @@ fn roots(roots: &Roots) -> Result<Arc<RootCertStore>, ClientError> {
 
 fn told_apart(error: legacy::Error) -> ClientError {
     let text = with_causes(&error);
-    if error.is_connect() {
-        ClientError::Connect(text)
-    } else {
-        ClientError::Protocol(text)
-    }
+    if error.is_connect() { ClientError::Connect(text) } else { ClientError::Protocol(text) }
 }
 
 /// The error and its causes in one line: the outermost one alone says only "client error".
@@ -254,22 +235,14 @@ impl http_body::Body for IncomingBody {
     type Data = Bytes;
     type Error = ClientError;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, ClientError>>> {
         if let Poll::Ready(next) = Pin::new(&mut self.inner).poll_frame(cx) {
             self.timer = None;
-            return Poll::Ready(
-                next.map(|frame| frame.map_err(|error| ClientError::Protocol(with_causes(&error)))),
-            );
+            return Poll::Ready(next.map(|frame| frame.map_err(|error| ClientError::Protocol(with_causes(&error)))));
         }
         let limit = self.limit;
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
-        timer
-            .as_mut()
-            .poll(cx)
-            .map(|()| Some(Err(ClientError::Timeout(limit))))
+        timer.as_mut().poll(cx).map(|()| Some(Err(ClientError::Timeout(limit))))
     }
 
     fn is_end_stream(&self) -> bool {

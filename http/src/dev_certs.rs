@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
 };
 
 use crate::certificates::read_chain;
@@ -75,24 +75,12 @@ struct Leaf<'a> {
 impl DevCerts {
     /// Makes what is missing in `dir`, renews what ends within 30 days or lacks a name, and keeps the rest. Servers
     /// cover localhost, 127.0.0.1, ::1 and `extra_names` (DNS names or addresses). Blocks on files.
-    pub fn ensure(
-        dir: &Path,
-        extra_names: &[String],
-        now: SystemTime,
-    ) -> Result<Self, DevCertError> {
-        fs::create_dir_all(dir).map_err(|reason| DevCertError::File {
-            path: dir.to_owned(),
-            reason,
-        })?;
+    pub fn ensure(dir: &Path, extra_names: &[String], now: SystemTime) -> Result<Self, DevCertError> {
+        fs::create_dir_all(dir).map_err(|reason| DevCertError::File { path: dir.to_owned(), reason })?;
         let certs = Self::paths(dir);
         let issuer = authority(&certs.ca, &dir.join("ca.key"), now)?;
         let mut names: Vec<String> = LOCAL_NAMES.map(str::to_owned).to_vec();
-        names.extend(
-            extra_names
-                .iter()
-                .filter(|name| !LOCAL_NAMES.contains(&name.as_str()))
-                .cloned(),
-        );
+        names.extend(extra_names.iter().filter(|name| !LOCAL_NAMES.contains(&name.as_str())).cloned());
         let server = ExtendedKeyUsagePurpose::ServerAuth;
         for leaf in [
             Leaf {
@@ -143,9 +131,7 @@ impl Leaf<'_> {
         }
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let mut params = CertificateParams::new(self.names)?;
-        params
-            .distinguished_name
-            .push(DnType::CommonName, self.common_name);
+        params.distinguished_name.push(DnType::CommonName, self.common_name);
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![self.usage.clone()];
         params.use_authority_key_identifier_extension = true;
@@ -160,12 +146,7 @@ impl Leaf<'_> {
         let Some(facts) = facts(self.certificate) else {
             return false;
         };
-        let covers = |name: &String| {
-            facts
-                .alternative_names
-                .iter()
-                .any(|have| have.eq_ignore_ascii_case(name))
-        };
+        let covers = |name: &String| facts.alternative_names.iter().any(|have| have.eq_ignore_ascii_case(name));
         self.key.exists() && holds(&facts, now) && self.names.iter().all(covers)
     }
 }
@@ -180,31 +161,21 @@ fn authority(certificate: &Path, key: &Path, now: SystemTime) -> Result<Maker, D
     if facts(certificate).is_some_and(|facts| holds(&facts, now))
         && let Ok(key_text) = fs::read_to_string(key)
     {
-        let text = fs::read_to_string(certificate).map_err(|reason| DevCertError::File {
-            path: certificate.to_owned(),
-            reason,
-        })?;
+        let text = fs::read_to_string(certificate)
+            .map_err(|reason| DevCertError::File { path: certificate.to_owned(), reason })?;
         let issuer = Issuer::from_ca_cert_pem(&text, KeyPair::from_pem(&key_text)?)?;
-        return Ok(Maker {
-            issuer,
-            is_new: false,
-        });
+        return Ok(Maker { issuer, is_new: false });
     }
     let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
     let mut params = CertificateParams::default();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "needledrop development authority");
+    params.distinguished_name.push(DnType::CommonName, "needledrop development authority");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     set_validity(&mut params, now, CA_DAYS);
     let made = params.self_signed(&pair)?;
     write(key, &pair.serialize_pem(), 0o600)?;
     write(certificate, &made.pem(), 0o644)?;
-    Ok(Maker {
-        issuer: Issuer::new(params, pair),
-        is_new: true,
-    })
+    Ok(Maker { issuer: Issuer::new(params, pair), is_new: true })
 }
 
 fn set_validity(params: &mut CertificateParams, now: SystemTime, days: u64) {
@@ -219,30 +190,17 @@ fn facts(certificate: &Path) -> Option<Facts> {
 
 fn holds(facts: &Facts, now: SystemTime) -> bool {
     let renew_from = now + DAY * RENEW_BEFORE_DAYS as u32;
-    let renew_from = renew_from
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
+    let renew_from = renew_from.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     facts.not_after > i64::try_from(renew_from).unwrap_or(i64::MAX)
 }
 
 /// Writes aside and renames, so that a reader sees the old file or the new one. The mode is set before a byte is in.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), DevCertError> {
-    let failed = |reason| DevCertError::File {
-        path: path.to_owned(),
-        reason,
-    };
+    let failed = |reason| DevCertError::File { path: path.to_owned(), reason };
     let aside = path.with_added_extension("new");
     let _ = fs::remove_file(&aside);
     let mut options = fs::OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(mode)
-        .open(&aside)
-        .map_err(failed)?;
-    file.write_all(text.as_bytes())
-        .and_then(|()| file.sync_all())
-        .map_err(failed)?;
+    let mut file = options.write(true).create_new(true).mode(mode).open(&aside).map_err(failed)?;
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
     fs::rename(&aside, path).map_err(failed)
 }

@@ -18,6 +18,7 @@ use crate::exchange::{Exchange, Handler, alt_svc};
 use crate::h1;
 use crate::h2;
 use crate::limits::Limits;
+use crate::quic::QuicDoors;
 use crate::request::{Peer, Protocol};
 use crate::running::{Running, Stop};
 use crate::tls;
@@ -100,6 +101,7 @@ pub struct Doors {
     config: DoorsConfig,
     plain: Vec<TcpListener>,
     tls: Vec<TcpListener>,
+    quic: QuicDoors,
     acceptor: Option<TlsAcceptor>,
 }
 
@@ -112,22 +114,22 @@ impl Doors {
             certificates => certificates.clone(),
         };
         let acceptor = match &certificates {
-            Some(certificates) if !config.tls.is_empty() => Some(TlsAcceptor::from(Arc::new(
-                tls::tcp_server(certificates, config.client_ca.as_ref())?,
-            ))),
+            Some(certificates) if !config.tls.is_empty() => {
+                Some(TlsAcceptor::from(Arc::new(tls::tcp_server(certificates, config.client_ca.as_ref())?)))
+            }
             _ => None,
         };
-        if !config.quic.is_empty() {
-            tracing::warn!("the QUIC doors are not built yet and stay closed");
-        }
         let plain = listen_all(&config.plain)?;
         let tls = listen_all(&config.tls)?;
-        Ok(Self {
-            config,
-            plain,
-            tls,
-            acceptor,
-        })
+        let mut quic = QuicDoors::none();
+        if let Some(certificates) = certificates.filter(|_| !config.quic.is_empty()) {
+            let tls = Arc::new(tls::quic_server(&certificates, config.client_ca.as_ref())?);
+            for &address in &config.quic {
+                let failed = |reason| DoorsError::Bind { address, reason };
+                quic.listen(address, &tls, &config.limits).map_err(failed)?;
+            }
+        }
+        Ok(Self { config, plain, tls, quic, acceptor })
     }
 
     /// The addresses of the plain doors, in the order of the configuration.
@@ -142,7 +144,7 @@ impl Doors {
 
     /// The UDP addresses of the QUIC doors, in the order of the configuration.
     pub fn quic_addrs(&self) -> Vec<SocketAddr> {
-        Vec::new()
+        self.quic.addrs()
     }
 
     /// Accepts connections and hands their requests to `handler`, until the [`Running`] is drained or dropped.
@@ -154,19 +156,14 @@ impl Doors {
             handshakes: Semaphore::new(limits.handshakes),
             acceptor: self.acceptor,
             stop: stop.clone(),
-            exchange: Arc::new(Exchange {
-                handler,
-                limits,
-                alt_svc: self.config.alt_svc.map(alt_svc),
-            }),
+            exchange: Arc::new(Exchange { handler, limits, alt_svc: self.config.alt_svc.map(alt_svc) }),
         });
+        self.quic.serve(&shared.exchange, &stop);
         for listener in self.plain {
-            stop.tasks
-                .spawn(accept(listener, Lane::Plain, Arc::clone(&shared)));
+            stop.tasks.spawn(accept(listener, Lane::Plain, Arc::clone(&shared)));
         }
         for listener in self.tls {
-            stop.tasks
-                .spawn(accept(listener, Lane::Tls, Arc::clone(&shared)));
+            stop.tasks.spawn(accept(listener, Lane::Tls, Arc::clone(&shared)));
         }
         Running::new(stop)
     }
@@ -193,11 +190,7 @@ fn listen_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, DoorsError> 
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(
-        socket2::Domain::for_address(address),
-        socket2::Type::STREAM,
-        None,
-    )?;
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
@@ -211,11 +204,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn addrs(listeners: &[TcpListener]) -> Vec<SocketAddr> {
-    let addr = |listener: &TcpListener| {
-        listener
-            .local_addr()
-            .expect("a bound listener has an address")
-    };
+    let addr = |listener: &TcpListener| listener.local_addr().expect("a bound listener has an address");
     listeners.iter().map(addr).collect()
 }
 
@@ -251,12 +240,7 @@ async fn accept<H: Handler>(listener: TcpListener, lane: Lane, shared: Arc<Share
     }
 }
 
-async fn connection<H: Handler>(
-    stream: TcpStream,
-    socket: SocketAddr,
-    lane: Lane,
-    shared: Arc<Shared<H>>,
-) {
+async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lane, shared: Arc<Shared<H>>) {
     let Ok(local) = stream.local_addr() else {
         return;
     };
@@ -282,14 +266,7 @@ async fn connection<H: Handler>(
             peer.identity = tls::identity(stream.get_ref().1.peer_certificates());
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 peer.protocol = Protocol::H2;
-                h2::serve(
-                    stream,
-                    peer,
-                    Arc::clone(&shared.exchange),
-                    drain,
-                    shared.stop.tasks.clone(),
-                )
-                .await;
+                h2::serve(stream, peer, Arc::clone(&shared.exchange), drain, shared.stop.tasks.clone()).await;
             } else {
                 h1::serve(stream, peer, Arc::clone(&shared.exchange), drain).await;
             }
@@ -298,11 +275,7 @@ async fn connection<H: Handler>(
     }
 }
 
-async fn handshake<S, H>(
-    acceptor: &TlsAcceptor,
-    stream: S,
-    shared: &Shared<H>,
-) -> Option<TlsStream<S>>
+async fn handshake<S, H>(acceptor: &TlsAcceptor, stream: S, shared: &Shared<H>) -> Option<TlsStream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {

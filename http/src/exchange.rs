@@ -30,16 +30,10 @@ pub trait Handler: Send + Sync + 'static {
 
 /// A refusal as problem+json (RFC 9457). `slug` is the stable type, relative to the service.
 pub fn problem(status: StatusCode, slug: &str, title: &str) -> Response {
-    let text = format!(
-        "{{\"type\":\"/problems/{slug}\",\"title\":\"{title}\",\"status\":{}}}",
-        status.as_u16()
-    );
+    let text = format!("{{\"type\":\"/problems/{slug}\",\"title\":\"{title}\",\"status\":{}}}", status.as_u16());
     let mut response = Response::new(Body::full(Bytes::from(text)));
     *response.status_mut() = status;
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/problem+json"),
-    );
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     response
 }
 
@@ -60,38 +54,22 @@ impl<H: Handler> Exchange<H> {
     /// From a parsed head to a response that is ready to be written.
     pub(crate) async fn answer(&self, head: request::Parts, peer: Peer) -> Response {
         let head_only = head.method == Method::HEAD;
-        let advertise = self
-            .alt_svc
-            .as_ref()
-            .filter(|_| peer.secure && peer.protocol != Protocol::H3);
+        let advertise = self.alt_svc.as_ref().filter(|_| peer.secure && peer.protocol != Protocol::H3);
         let mut response = match admit(head, peer, &self.limits) {
             Ok(request) => self.call(request).await,
-            Err(Refusal {
-                status,
-                slug,
-                title,
-            }) => problem(status, slug, title),
+            Err(Refusal { status, slug, title }) => problem(status, slug, title),
         };
         if let Some(alt_svc) = advertise {
-            response
-                .headers_mut()
-                .entry(ALT_SVC)
-                .or_insert_with(|| alt_svc.clone());
+            response.headers_mut().entry(ALT_SVC).or_insert_with(|| alt_svc.clone());
         }
         settle_length(head_only, response)
     }
 
     async fn call(&self, request: Request) -> Response {
-        let outcome = AssertUnwindSafe(self.handler.call(request))
-            .catch_unwind()
-            .await;
+        let outcome = AssertUnwindSafe(self.handler.call(request)).catch_unwind().await;
         outcome.unwrap_or_else(|_| {
             tracing::error!("a handler panicked; the request got a 500");
-            problem(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
-                "Something broke on our side",
-            )
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something broke on our side")
         })
     }
 }
@@ -105,40 +83,18 @@ struct Refusal {
 
 /// Checks the form of a head. The target stays byte for byte as it came.
 fn admit(head: request::Parts, peer: Peer, limits: &Limits) -> Result<Request, Refusal> {
-    let refuse = |status, slug, title| {
-        Err(Refusal {
-            status,
-            slug,
-            title,
-        })
-    };
+    let refuse = |status, slug, title| Err(Refusal { status, slug, title });
     if head.method == Method::CONNECT {
         return refuse(StatusCode::NOT_IMPLEMENTED, "method", "This is not a proxy");
     }
-    let target_bytes = head
-        .uri
-        .path_and_query()
-        .map_or(0, |target| target.as_str().len());
+    let target_bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target_bytes > limits.target_bytes {
-        return refuse(
-            StatusCode::URI_TOO_LONG,
-            "target-too-long",
-            "The request target is too long",
-        );
+        return refuse(StatusCode::URI_TOO_LONG, "target-too-long", "The request target is too long");
     }
     if !host_is_sound(&head) {
-        return refuse(
-            StatusCode::BAD_REQUEST,
-            "host",
-            "The request does not name one valid host",
-        );
+        return refuse(StatusCode::BAD_REQUEST, "host", "The request does not name one valid host");
     }
-    Ok(Request {
-        method: head.method,
-        uri: head.uri,
-        headers: head.headers,
-        peer,
-    })
+    Ok(Request { method: head.method, uri: head.uri, headers: head.headers, peer })
 }
 
 /// Exactly one well-formed authority, without user information. HTTP/1.0 may leave it out (RFC 9112 3.2).
@@ -151,9 +107,9 @@ fn host_is_sound(head: &request::Parts) -> bool {
     match (head.uri.authority(), host) {
         (Some(authority), _) if authority.as_str().contains('@') => false,
         // An absolute-form target overrides Host on HTTP/1.1; `:authority` and Host must agree (RFC 9113 8.3.1).
-        (Some(authority), Some(host)) if head.version >= Version::HTTP_2 => host
-            .as_bytes()
-            .eq_ignore_ascii_case(authority.as_str().as_bytes()),
+        (Some(authority), Some(host)) if head.version >= Version::HTTP_2 => {
+            host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
+        }
         (Some(_), _) | (None, Some(_)) => true,
         (None, None) => head.version < Version::HTTP_11,
     }
@@ -168,10 +124,7 @@ fn is_authority(host: &HeaderValue) -> bool {
 /// knows its length says so (RFC 9110 6.4.1, 8.6).
 fn settle_length(head_only: bool, mut response: Response) -> Response {
     let status = response.status();
-    if status.is_informational()
-        || status == StatusCode::NO_CONTENT
-        || status == StatusCode::NOT_MODIFIED
-    {
+    if status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
         response.headers_mut().remove(CONTENT_LENGTH);
         *response.body_mut() = Body::empty();
         return response;
@@ -179,9 +132,7 @@ fn settle_length(head_only: bool, mut response: Response) -> Response {
     let declared = response.body().declared_len();
     if head_only {
         // The handler may have answered HEAD with an empty body and the length of the full one.
-        if let Some(len) =
-            declared.filter(|len| *len > 0 || !response.headers().contains_key(CONTENT_LENGTH))
-        {
+        if let Some(len) = declared.filter(|len| *len > 0 || !response.headers().contains_key(CONTENT_LENGTH)) {
             set_length(response.headers_mut(), len);
         }
         *response.body_mut() = Body::empty();
@@ -235,10 +186,7 @@ mod tests {
 
         let mut answered = Response::new(Body::empty());
         set_length(answered.headers_mut(), 77);
-        assert_eq!(
-            settle_length(true, answered).headers()[CONTENT_LENGTH],
-            "77"
-        );
+        assert_eq!(settle_length(true, answered).headers()[CONTENT_LENGTH], "77");
     }
 
     #[test]
@@ -254,10 +202,6 @@ mod tests {
     fn a_length_without_a_vouching_body_is_dropped() {
         let mut response = Response::new(Body::stream(futures_util::stream::empty(), None));
         set_length(response.headers_mut(), 77);
-        assert!(
-            !settle_length(false, response)
-                .headers()
-                .contains_key(CONTENT_LENGTH)
-        );
+        assert!(!settle_length(false, response).headers().contains_key(CONTENT_LENGTH));
     }
 }

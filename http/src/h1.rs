@@ -31,12 +31,8 @@ const LINGER_BYTES: u64 = 256 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Serves one connection until it ends. `drain` asks for the end after the request under way.
-pub(crate) async fn serve<S, H>(
-    stream: S,
-    peer: Peer,
-    exchange: Arc<Exchange<H>>,
-    drain: CancellationToken,
-) where
+pub(crate) async fn serve<S, H>(stream: S, peer: Peer, exchange: Arc<Exchange<H>>, drain: CancellationToken)
+where
     S: AsyncRead + AsyncWrite + Breakable + Unpin + Send + 'static,
     H: Handler,
 {
@@ -52,9 +48,7 @@ pub(crate) async fn serve<S, H>(
             let mut response = exchange.answer(head, peer).await;
             if !unwanted.is_end_stream() {
                 // What follows on this connection would be the body: nothing may be parsed as a request again.
-                response
-                    .headers_mut()
-                    .insert(CONNECTION, HeaderValue::from_static("close"));
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Ok::<_, std::convert::Infallible>(response.map(|body| Watched { body, busy }))
         })
@@ -100,11 +94,7 @@ fn builder(limits: &Limits) -> http1::Builder {
 async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
     let ending = async {
         if stream.shutdown().await.is_ok() {
-            let _ = tokio::io::copy(
-                &mut (&mut stream).take(LINGER_BYTES),
-                &mut tokio::io::sink(),
-            )
-            .await;
+            let _ = tokio::io::copy(&mut (&mut stream).take(LINGER_BYTES), &mut tokio::io::sink()).await;
         }
     };
     let _ = timeout(LINGER, ending).await;

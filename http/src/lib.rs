@@ -7,7 +7,7 @@
 //! when an answer cannot be finished, `limits.rs` holds every bound, [`Client`] is the other direction, and
 //! [`DevCerts`] makes certificates for a development machine.
 //!
-//! Which file may name which library: quinn and h3 only `quic.rs`, hyper's server only `h1.rs` and `h2.rs`,
+//! Which file may name which library: quinn and h3 only `quic/`, hyper's server only `h1.rs` and `h2.rs`,
 //! hyper's client only `client.rs`, rcgen only `dev_certs.rs`, x509-parser only `names.rs`.
 
 mod body;
@@ -20,6 +20,7 @@ mod h1;
 mod h2;
 mod limits;
 mod names;
+mod quic;
 mod request;
 mod running;
 mod tls;

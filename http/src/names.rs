@@ -26,18 +26,9 @@ impl Facts {
         let common_name = certificate.subject().iter_common_name().next();
         let alternative_names = certificate.subject_alternative_name().ok().flatten();
         Some(Self {
-            common_name: common_name
-                .and_then(|name| name.as_str().ok())
-                .map(str::to_owned),
+            common_name: common_name.and_then(|name| name.as_str().ok()).map(str::to_owned),
             alternative_names: alternative_names
-                .map(|names| {
-                    names
-                        .value
-                        .general_names
-                        .iter()
-                        .filter_map(name_text)
-                        .collect()
-                })
+                .map(|names| names.value.general_names.iter().filter_map(name_text).collect())
                 .unwrap_or_default(),
             not_after: certificate.validity().not_after.timestamp(),
         })
@@ -46,16 +37,13 @@ impl Facts {
     /// The common name, or without one the first alternative name.
     pub(crate) fn identity(self) -> Option<PeerIdentity> {
         let name = self.common_name.filter(|name| !name.is_empty());
-        name.or_else(|| self.alternative_names.into_iter().next())
-            .map(PeerIdentity)
+        name.or_else(|| self.alternative_names.into_iter().next()).map(PeerIdentity)
     }
 }
 
 fn name_text(name: &GeneralName<'_>) -> Option<String> {
     match name {
-        GeneralName::DNSName(name) | GeneralName::URI(name) | GeneralName::RFC822Name(name) => {
-            Some((*name).to_owned())
-        }
+        GeneralName::DNSName(name) | GeneralName::URI(name) | GeneralName::RFC822Name(name) => Some((*name).to_owned()),
         GeneralName::IPAddress(bytes) => address(bytes).map(|address| address.to_string()),
         _ => None,
     }

@@ -80,9 +80,7 @@ impl Request {
     pub fn local(method: Method, target: &str) -> Self {
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
         let socket = SocketAddr::from((Ipv4Addr::LOCALHOST, 50_000));
-        let uri = target
-            .parse()
-            .expect("a test's target is an origin-form target");
+        let uri = target.parse().expect("a test's target is an origin-form target");
         let peer = Peer {
             client: socket.ip(),
             socket,
@@ -92,12 +90,7 @@ impl Request {
             early_data: false,
             identity: None,
         };
-        Self {
-            method,
-            uri,
-            headers: HeaderMap::new(),
-            peer,
-        }
+        Self { method, uri, headers: HeaderMap::new(), peer }
     }
 
     /// Host and port the client meant: `:authority`, the authority of an absolute-form target, or Host, in this
@@ -112,8 +105,6 @@ impl Request {
 
     /// Path and query exactly as sent, nothing decoded or normalised.
     pub fn target(&self) -> &str {
-        self.uri
-            .path_and_query()
-            .map_or("/", |target| target.as_str())
+        self.uri.path_and_query().map_or("/", |target| target.as_str())
     }
 }

@@ -6,14 +6,17 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::CertificateDer;
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ServerSessionMemoryCache, WebPkiClientVerifier};
 use rustls::{RootCertStore, ServerConfig};
 
 use crate::certificates::{CertificateError, Certificates, read_chain};
 use crate::doors::{ClientAuth, ClientCa, DoorsError};
 use crate::names::Facts;
 use crate::request::PeerIdentity;
+
+/// Resumable QUIC sessions kept; rustls's own default of 256 is a minute's listeners.
+const QUIC_SESSIONS: usize = 65_536;
 
 /// The one provider of this house.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
@@ -37,6 +40,22 @@ pub(crate) fn tcp_server(
     Ok(config)
 }
 
+/// TLS 1.3 for QUIC. Sessions are kept on this node, because rustls gives 0-RTT, which comes later, only to those.
+pub(crate) fn quic_server(
+    certificates: &Arc<Certificates>,
+    client_ca: Option<&ClientCa>,
+) -> Result<ServerConfig, DoorsError> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .map_err(DoorsError::Tls)?
+        .with_client_cert_verifier(verifier(client_ca)?)
+        .with_cert_resolver(Arc::clone(certificates) as _);
+    config.alpn_protocols = vec![b"h3".to_vec()];
+    config.session_storage = ServerSessionMemoryCache::new(QUIC_SESSIONS);
+    config.send_tls13_tickets = 1;
+    Ok(config)
+}
+
 /// Who may come in: everybody, or who holds a certificate of our client authority.
 fn verifier(client_ca: Option<&ClientCa>) -> Result<Arc<dyn ClientCertVerifier>, DoorsError> {
     let Some(client_ca) = client_ca else {
@@ -48,22 +67,14 @@ fn verifier(client_ca: Option<&ClientCa>) -> Result<Arc<dyn ClientCertVerifier>,
         ClientAuth::Required => builder,
         ClientAuth::Optional => builder.allow_unauthenticated(),
     };
-    builder.build().map_err(|reason| DoorsError::ClientCa {
-        path: client_ca.pem.clone(),
-        reason,
-    })
+    builder.build().map_err(|reason| DoorsError::ClientCa { path: client_ca.pem.clone(), reason })
 }
 
 /// A root store of the certificates in a PEM file.
 pub(crate) fn read_roots(path: &Path) -> Result<RootCertStore, CertificateError> {
     let mut roots = RootCertStore::empty();
     for certificate in read_chain(path)? {
-        roots
-            .add(certificate)
-            .map_err(|reason| CertificateError::Mismatch {
-                path: path.to_owned(),
-                reason,
-            })?;
+        roots.add(certificate).map_err(|reason| CertificateError::Mismatch { path: path.to_owned(), reason })?;
     }
     Ok(roots)
 }

@@ -29,9 +29,7 @@ impl Busy {
 }
 
 fn elapsed(timer: &mut Option<Pin<Box<Sleep>>>, cx: &mut Context<'_>) -> bool {
-    timer
-        .as_mut()
-        .is_some_and(|timer| timer.as_mut().poll(cx).is_ready())
+    timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready())
 }
 
 /// A stream that can be broken off so that the peer notices.
@@ -52,13 +50,7 @@ pub(crate) struct HeadDeadline<S: Breakable> {
 
 impl<S: Breakable> HeadDeadline<S> {
     pub(crate) fn new(inner: S, busy: Busy, limit: Duration) -> Self {
-        Self {
-            inner,
-            busy,
-            limit,
-            timer: None,
-            settled: false,
-        }
+        Self { inner, busy, limit, timer: None, settled: false }
     }
 
     /// All answers were written whole: from here on a close is an orderly one, and reads have no deadline here.
@@ -77,11 +69,7 @@ impl<S: Breakable> Drop for HeadDeadline<S> {
 }
 
 impl<S: Breakable + AsyncRead + Unpin> AsyncRead for HeadDeadline<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.busy.get() {
             self.timer = None;
         }
@@ -92,10 +80,7 @@ impl<S: Breakable + AsyncRead + Unpin> AsyncRead for HeadDeadline<S> {
             self.timer = Some(Box::pin(sleep(self.limit)));
         }
         if result.is_pending() && elapsed(&mut self.timer, cx) {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the request head took too long",
-            )));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request head took too long")));
         }
         result
     }
@@ -144,22 +129,14 @@ pub(crate) struct WriteStall<S> {
 
 impl<S> WriteStall<S> {
     pub(crate) fn new(inner: S, limit: Duration) -> Self {
-        Self {
-            inner,
-            limit,
-            timer: None,
-        }
+        Self { inner, limit, timer: None }
     }
 
     pub(crate) fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    fn judge<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        result: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
+    fn judge<T>(&mut self, cx: &mut Context<'_>, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         if result.is_ready() {
             self.timer = None;
             return result;
@@ -167,31 +144,20 @@ impl<S> WriteStall<S> {
         let limit = self.limit;
         self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         if elapsed(&mut self.timer, cx) {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the peer does not read",
-            )));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")));
         }
         Poll::Pending
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for WriteStall<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for WriteStall<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.inner).poll_write(cx, buf);
         self.judge(cx, result)
     }
@@ -229,20 +195,12 @@ pub(crate) struct FirstBytes<S> {
 
 impl<S> FirstBytes<S> {
     pub(crate) fn new(inner: S, count: usize, limit: Duration) -> Self {
-        Self {
-            inner,
-            missing: count,
-            timer: Some(Box::pin(sleep(limit))),
-        }
+        Self { inner, missing: count, timer: Some(Box::pin(sleep(limit))) }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let result = Pin::new(&mut self.inner).poll_read(cx, buf);
         self.missing = self.missing.saturating_sub(buf.filled().len() - before);
@@ -250,10 +208,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
             self.timer = None;
         }
         if result.is_pending() && elapsed(&mut self.timer, cx) {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the connection preface took too long",
-            )));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the connection preface took too long")));
         }
         result
     }

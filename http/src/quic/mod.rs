@@ -1,0 +1,323 @@
+//! HTTP/3 over QUIC. Only this folder names quinn and h3; `streams.rs` joins the two.
+//!
+//! Each request lives in a task of its own from its first byte on, so that a peer which withholds a head stalls
+//! nothing, and a panic ends one request only. Nothing is accepted as early data in this version.
+
+mod streams;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use h3::error::Code;
+use http::Method;
+use http::header::{DATE, HeaderValue};
+use http_body_util::BodyExt;
+use quinn::congestion::CubicConfig;
+use quinn::crypto::rustls::QuicServerConfig;
+use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt};
+use rustls::pki_types::CertificateDer;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use crate::body::Body;
+use crate::exchange::{Exchange, Handler, Response};
+use crate::limits::Limits;
+use crate::request::{Peer, PeerIdentity, Protocol};
+use crate::running::Stop;
+use crate::tls;
+
+use streams::{BidiStream, Connection};
+
+/// Kernel buffers of a UDP socket, where the system's limits allow it: a burst of all connections fits.
+const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// What clients may send ahead; requests carry no bodies here.
+const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// Control and the two QPACK streams, and a few that a peer makes up (RFC 9114 6.2.3).
+const UNI_STREAMS: u32 = 8;
+/// Handshakes that quinn has seen and we have not looked at, and the bytes they may bring.
+const INCOMING: usize = 4_096;
+const INCOMING_BYTES: u64 = 16 * 1024 * 1024;
+/// Largest piece handed to h3 at once: what a peer must take before the write deadline.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// The QUIC doors of one set.
+pub(crate) struct QuicDoors {
+    endpoints: Vec<Endpoint>,
+}
+
+impl QuicDoors {
+    /// Opens a UDP socket. Must run inside a tokio runtime.
+    pub(crate) fn listen(
+        &mut self,
+        address: SocketAddr,
+        tls: &Arc<rustls::ServerConfig>,
+        limits: &Limits,
+    ) -> io::Result<()> {
+        let config = server_config(tls, limits)?;
+        let socket = socket(address)?;
+        self.endpoints.push(Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))?);
+        Ok(())
+    }
+
+    pub(crate) fn none() -> Self {
+        Self { endpoints: Vec::new() }
+    }
+
+    pub(crate) fn addrs(&self) -> Vec<SocketAddr> {
+        let addr = |endpoint: &Endpoint| endpoint.local_addr().expect("a bound socket has an address");
+        self.endpoints.iter().map(addr).collect()
+    }
+
+    pub(crate) fn serve<H: Handler>(self, exchange: &Arc<Exchange<H>>, stop: &Stop) {
+        let limits = &exchange.limits;
+        let shared = Arc::new(Shared {
+            exchange: Arc::clone(exchange),
+            stop: stop.clone(),
+            connections: Arc::new(Semaphore::new(limits.quic_connections)),
+            handshakes: Arc::new(Semaphore::new(limits.handshakes)),
+        });
+        for endpoint in self.endpoints {
+            stop.tasks.spawn(accept(endpoint, Arc::clone(&shared)));
+        }
+    }
+}
+
+struct Shared<H> {
+    exchange: Arc<Exchange<H>>,
+    stop: Stop,
+    connections: Arc<Semaphore>,
+    handshakes: Arc<Semaphore>,
+}
+
+fn socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // The system clamps these to its own limits; less is slower, not wrong.
+    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn server_config(tls: &Arc<rustls::ServerConfig>, limits: &Limits) -> io::Result<ServerConfig> {
+    let crypto = QuicServerConfig::try_from(Arc::clone(tls)).map_err(io::Error::other)?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config
+        .transport_config(Arc::new(transport(limits)))
+        .max_incoming(INCOMING)
+        .incoming_buffer_size_total(INCOMING_BYTES)
+        .migration(true);
+    Ok(config)
+}
+
+fn transport(limits: &Limits) -> TransportConfig {
+    let mut cubic = CubicConfig::default();
+    cubic.initial_window(limits.quic_initial_window_bytes);
+    let idle = IdleTimeout::try_from(limits.quic_idle).expect("an idle limit is far below 2^62 ms");
+    let mut transport = TransportConfig::default();
+    transport
+        .max_concurrent_bidi_streams(VarInt::from_u32(limits.streams))
+        .max_concurrent_uni_streams(VarInt::from_u32(UNI_STREAMS))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_BYTES))
+        .receive_window(VarInt::from_u32(CONNECTION_WINDOW_BYTES))
+        .send_window(limits.quic_send_window_bytes)
+        .max_idle_timeout(Some(idle))
+        .datagram_receive_buffer_size(None)
+        .congestion_controller_factory(Arc::new(cubic));
+    transport
+}
+
+/// Accepts connections, and once the drain has begun refuses them, until all running ones have ended.
+async fn accept<H: Handler>(endpoint: Endpoint, shared: Arc<Shared<H>>) {
+    let connections = TaskTracker::new();
+    loop {
+        let incoming = tokio::select! {
+            incoming = endpoint.accept() => incoming,
+            () = drained(&shared.stop, &connections) => None,
+        };
+        let Some(incoming) = incoming else { break };
+        if shared.stop.drain.is_cancelled() {
+            incoming.refuse();
+            continue;
+        }
+        admit(incoming, &connections, &shared);
+    }
+    // The last packets (CONNECTION_CLOSE) leave before the socket closes.
+    endpoint.close(VarInt::from_u32(0), b"");
+    let _ = timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
+}
+
+async fn drained(stop: &Stop, connections: &TaskTracker) {
+    stop.drain.cancelled().await;
+    connections.close();
+    connections.wait().await;
+}
+
+/// Starts a handshake, or refuses it: one packet each.
+fn admit<H: Handler>(incoming: Incoming, connections: &TaskTracker, shared: &Arc<Shared<H>>) {
+    let limits = &shared.exchange.limits;
+    let (Ok(connection), Ok(handshake)) =
+        (Arc::clone(&shared.connections).try_acquire_owned(), Arc::clone(&shared.handshakes).try_acquire_owned())
+    else {
+        tracing::debug!("too many QUIC connections or handshakes");
+        return incoming.refuse();
+    };
+    // With half of the places taken, senders first prove that their address is theirs (RFC 9000 8.1.2).
+    if shared.handshakes.available_permits() < limits.handshakes / 2 && incoming.may_retry() {
+        let _ = incoming.retry();
+        return;
+    }
+    let shared = Arc::clone(shared);
+    let tasks = shared.stop.tasks.clone();
+    tasks.spawn(connections.track_future(async move {
+        let connecting = timeout(shared.exchange.limits.handshake, async { incoming.accept()?.await });
+        let connected = connecting.await;
+        drop(handshake);
+        match connected {
+            Ok(Ok(quic)) => {
+                let stop = shared.stop.clone();
+                tokio::select! {
+                    () = stop.kill.cancelled() => quic.close(code(Code::H3_INTERNAL_ERROR), b"closing"),
+                    () = serve(quic.clone(), shared) => {}
+                }
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "QUIC handshake failed"),
+            Err(_) => tracing::debug!("QUIC handshake took too long"),
+        }
+        drop(connection);
+    }));
+}
+
+fn code(code: Code) -> VarInt {
+    VarInt::from_u64(code.value()).expect("HTTP/3 error codes are small")
+}
+
+/// Serves one connection until it ends, or until the drain has begun and its last request is answered.
+async fn serve<H: Handler>(quic: quinn::Connection, shared: Arc<Shared<H>>) {
+    let identity = identity(&quic);
+    let mut builder = h3::server::builder();
+    builder
+        .max_field_section_size(u64::from(shared.exchange.limits.head_bytes))
+        // Some clients wait for ever behind the frame that greases a stream's end.
+        .send_grease(false);
+    let adapted = Connection::new(quic.clone(), shared.exchange.limits.h3_request_bytes);
+    let mut connection = match builder.build::<_, Bytes>(adapted).await {
+        Ok(connection) => connection,
+        Err(error) => return tracing::debug!(%error, protocol = "h3", "connection ended early"),
+    };
+    let requests = TaskTracker::new();
+    let mut draining = false;
+    loop {
+        let accepted = tokio::select! {
+            accepted = connection.accept() => accepted,
+            () = shared.stop.drain.cancelled(), if !draining => {
+                draining = true;
+                requests.close();
+                // GOAWAY names the first request that is not answered: the one after the last that came.
+                if connection.shutdown(1).await.is_err() {
+                    break;
+                }
+                continue;
+            }
+            () = requests.wait(), if draining => break,
+        };
+        match accepted {
+            Ok(Some(resolver)) => {
+                let peer = peer(&quic, identity.clone());
+                let (exchange, alive) = (Arc::clone(&shared.exchange), quic.clone());
+                shared.stop.tasks.spawn(requests.track_future(async move {
+                    tokio::select! {
+                        _ = alive.closed() => {}
+                        () = request(resolver, peer, exchange) => {}
+                    }
+                }));
+            }
+            Ok(None) => break,
+            Err(error) => {
+                tracing::debug!(%error, protocol = "h3", "connection ended");
+                break;
+            }
+        }
+    }
+    quic.close(code(Code::H3_NO_ERROR), b"");
+}
+
+fn identity(quic: &quinn::Connection) -> Option<PeerIdentity> {
+    let chain = quic.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+    tls::identity(Some(&chain))
+}
+
+/// Asked for each request: a client may have moved (RFC 9000 9).
+fn peer(quic: &quinn::Connection, identity: Option<PeerIdentity>) -> Peer {
+    let socket = quic.remote_address();
+    let local_ip = quic.local_ip().unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
+    Peer {
+        client: socket.ip().to_canonical(),
+        socket,
+        local: SocketAddr::new(local_ip, 0),
+        protocol: Protocol::H3,
+        secure: true,
+        early_data: false,
+        identity,
+    }
+}
+
+type Resolver = h3::server::RequestResolver<Connection, Bytes>;
+type Stream = h3::server::RequestStream<BidiStream<Bytes>, Bytes>;
+
+/// One request, from the first byte of its head to the acknowledgement of the last byte of its answer. Dropping this
+/// resets the stream.
+async fn request<H: Handler>(resolver: Resolver, peer: Peer, exchange: Arc<Exchange<H>>) {
+    let limits = &exchange.limits;
+    let (request, mut stream) = match timeout(limits.head, resolver.resolve_request()).await {
+        Ok(Ok(resolved)) => resolved,
+        Ok(Err(error)) => return tracing::debug!(%error, protocol = "h3", "request not understood"),
+        Err(_) => return tracing::debug!(protocol = "h3", "the request head took too long"),
+    };
+    let carries_body = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let mut response = exchange.answer(request.into_parts().0, peer).await;
+    if !response.headers().contains_key(DATE) {
+        let now = httpdate::fmt_http_date(SystemTime::now());
+        response.headers_mut().insert(DATE, HeaderValue::from_str(&now).expect("a date is a field value"));
+    }
+    let sent = send(&mut stream, response, limits.write_stall).await;
+    if carries_body {
+        // We have answered without the rest of the request (RFC 9114 4.1).
+        stream.stop_sending(Code::H3_NO_ERROR);
+    }
+    if let Err(reason) = sent {
+        tracing::debug!(%reason, protocol = "h3", "answer broken off");
+        stream.stop_stream(Code::H3_INTERNAL_ERROR);
+    }
+}
+
+type Broken = Box<dyn std::error::Error + Send + Sync>;
+
+async fn send(stream: &mut Stream, response: Response, write_stall: Duration) -> Result<(), Broken> {
+    let (head, body) = response.into_parts();
+    timeout(write_stall, stream.send_response(http::Response::from_parts(head, ()))).await??;
+    send_body(stream, body, write_stall).await?;
+    timeout(write_stall, stream.finish()).await??;
+    Ok(())
+}
+
+async fn send_body(stream: &mut Stream, mut body: Body, write_stall: Duration) -> Result<(), Broken> {
+    while let Some(frame) = body.frame().await {
+        let Ok(mut data) = frame?.into_data() else {
+            continue;
+        };
+        while !data.is_empty() {
+            let piece = data.split_to(data.len().min(PIECE_BYTES));
+            timeout(write_stall, stream.send_data(piece)).await??;
+        }
+    }
+    Ok(())
+}
