@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use needledrop_core::network::{Cidr, any_contains};
+use needledrop_core::proxy_v2;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -18,6 +20,7 @@ use crate::exchange::{Exchange, Handler, alt_svc};
 use crate::h1;
 use crate::h2;
 use crate::limits::Limits;
+use crate::proxy;
 use crate::quic::QuicDoors;
 use crate::request::{Peer, Protocol};
 use crate::running::{Running, Stop};
@@ -42,6 +45,11 @@ pub struct DoorsConfig {
     pub certificates: Option<Arc<Certificates>>,
     /// Client certificates on the TLS and QUIC doors; None asks for none.
     pub client_ca: Option<ClientCa>,
+    /// Peers whose PROXY v2 header, Forwarded and X-Forwarded-For are believed. Nobody else's are looked at.
+    pub trusted: Vec<Cidr>,
+    /// Whether connections from trusted peers to the plain and TLS doors begin with a PROXY v2 header. They must
+    /// then; without one they are closed. QUIC has no such header.
+    pub proxy_v2: bool,
     /// UDP port of HTTP/3 to advertise in Alt-Svc on secure HTTP/1.1 and HTTP/2 answers.
     pub alt_svc: Option<u16>,
     /// Every bound.
@@ -155,8 +163,14 @@ impl Doors {
             connections: Arc::new(Semaphore::new(limits.connections)),
             handshakes: Semaphore::new(limits.handshakes),
             acceptor: self.acceptor,
+            proxy_v2: self.config.proxy_v2,
             stop: stop.clone(),
-            exchange: Arc::new(Exchange { handler, limits, alt_svc: self.config.alt_svc.map(alt_svc) }),
+            exchange: Arc::new(Exchange {
+                trusted: self.config.trusted,
+                handler,
+                limits,
+                alt_svc: self.config.alt_svc.map(alt_svc),
+            }),
         });
         self.quic.serve(&shared.exchange, &stop);
         for listener in self.plain {
@@ -174,6 +188,7 @@ struct Shared<H> {
     connections: Arc<Semaphore>,
     handshakes: Semaphore,
     acceptor: Option<TlsAcceptor>,
+    proxy_v2: bool,
     stop: Stop,
     exchange: Arc<Exchange<H>>,
 }
@@ -255,7 +270,14 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
         early_data: false,
         identity: None,
     };
-    let stream = WriteStall::new(stream, shared.exchange.limits.write_stall);
+    let mut stream = WriteStall::new(stream, shared.exchange.limits.write_stall);
+    if shared.proxy_v2 && any_contains(&shared.exchange.trusted, peer.client) {
+        match timeout(shared.exchange.limits.handshake, proxy::read_header(&mut stream)).await {
+            Ok(Ok(said)) => peer.believe(said),
+            Ok(Err(error)) => return tracing::warn!(%socket, %error, "a trusted peer sent no good PROXY header"),
+            Err(_) => return tracing::warn!(%socket, "a trusted peer sent no PROXY header in time"),
+        }
+    }
     let drain = shared.stop.drain.clone();
     match (lane, &shared.acceptor) {
         (Lane::Tls, Some(acceptor)) => {
@@ -292,6 +314,17 @@ where
         Err(_) => {
             tracing::debug!("TLS handshake took too long");
             None
+        }
+    }
+}
+
+impl Peer {
+    /// Takes the addresses of a PROXY v2 header that came from a trusted peer.
+    fn believe(&mut self, said: proxy_v2::Connection) {
+        if let proxy_v2::Connection::Proxied { source, destination } = said {
+            self.socket = source;
+            self.client = source.ip().to_canonical();
+            self.local = destination;
         }
     }
 }

@@ -7,14 +7,16 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{ALT_SVC, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue};
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Version, request};
+use needledrop_core::network::Cidr;
+use needledrop_core::problem::Problem;
 
 use crate::body::Body;
 use crate::limits::Limits;
+use crate::proxy;
 use crate::request::{Peer, Protocol, Request};
 
 /// An answer: status, fields and a [`Body`]. Doors add Date, Content-Length where the body declares one, and Alt-Svc.
@@ -28,17 +30,18 @@ pub trait Handler: Send + Sync + 'static {
     fn call(&self, request: Request) -> impl Future<Output = Response> + Send;
 }
 
-/// A refusal as problem+json (RFC 9457). `slug` is the stable type, relative to the service.
-pub fn problem(status: StatusCode, slug: &str, title: &str) -> Response {
-    let text = format!("{{\"type\":\"/problems/{slug}\",\"title\":\"{title}\",\"status\":{}}}", status.as_u16());
-    let mut response = Response::new(Body::full(Bytes::from(text)));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+/// A refusal as an answer, in problem+json (RFC 9457).
+pub fn problem(problem: &Problem) -> Response {
+    let mut response = Response::new(Body::full(problem.to_json()));
+    *response.status_mut() = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(Problem::CONTENT_TYPE));
     response
 }
 
 /// What all requests of one set of doors share.
 pub(crate) struct Exchange<H> {
+    /// Whose word about addresses counts.
+    pub(crate) trusted: Vec<Cidr>,
     pub(crate) handler: Arc<H>,
     pub(crate) limits: Limits,
     /// Value of Alt-Svc for secure answers that did not come over HTTP/3.
@@ -52,12 +55,13 @@ pub(crate) fn alt_svc(port: u16) -> HeaderValue {
 
 impl<H: Handler> Exchange<H> {
     /// From a parsed head to a response that is ready to be written.
-    pub(crate) async fn answer(&self, head: request::Parts, peer: Peer) -> Response {
+    pub(crate) async fn answer(&self, head: request::Parts, mut peer: Peer) -> Response {
+        peer.client = proxy::client_address(peer.socket.ip(), &head.headers, &self.trusted);
         let head_only = head.method == Method::HEAD;
         let advertise = self.alt_svc.as_ref().filter(|_| peer.secure && peer.protocol != Protocol::H3);
         let mut response = match admit(head, peer, &self.limits) {
             Ok(request) => self.call(request).await,
-            Err(Refusal { status, slug, title }) => problem(status, slug, title),
+            Err(refusal) => problem(&refusal),
         };
         if let Some(alt_svc) = advertise {
             response.headers_mut().entry(ALT_SVC).or_insert_with(|| alt_svc.clone());
@@ -69,30 +73,23 @@ impl<H: Handler> Exchange<H> {
         let outcome = AssertUnwindSafe(self.handler.call(request)).catch_unwind().await;
         outcome.unwrap_or_else(|_| {
             tracing::error!("a handler panicked; the request got a 500");
-            problem(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something broke on our side")
+            problem(&Problem::new("internal", "Something broke on our side", 500))
         })
     }
 }
 
-/// A request that is not a well-formed one.
-struct Refusal {
-    status: StatusCode,
-    slug: &'static str,
-    title: &'static str,
-}
-
 /// Checks the form of a head. The target stays byte for byte as it came.
-fn admit(head: request::Parts, peer: Peer, limits: &Limits) -> Result<Request, Refusal> {
-    let refuse = |status, slug, title| Err(Refusal { status, slug, title });
+fn admit(head: request::Parts, peer: Peer, limits: &Limits) -> Result<Request, Problem> {
+    let refuse = |status, slug, title| Err(Problem::new(slug, title, status));
     if head.method == Method::CONNECT {
-        return refuse(StatusCode::NOT_IMPLEMENTED, "method", "This is not a proxy");
+        return refuse(501, "method", "This is not a proxy");
     }
     let target_bytes = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target_bytes > limits.target_bytes {
-        return refuse(StatusCode::URI_TOO_LONG, "target-too-long", "The request target is too long");
+        return refuse(414, "target-too-long", "The request target is too long");
     }
     if !host_is_sound(&head) {
-        return refuse(StatusCode::BAD_REQUEST, "host", "The request does not name one valid host");
+        return refuse(400, "host", "The request does not name one valid host");
     }
     Ok(Request { method: head.method, uri: head.uri, headers: head.headers, peer })
 }

@@ -20,6 +20,7 @@ mod h1;
 mod h2;
 mod limits;
 mod names;
+mod proxy;
 mod quic;
 mod request;
 mod running;
