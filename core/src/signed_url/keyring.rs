@@ -286,12 +286,18 @@ impl Keyring {
     }
 }
 
-/// Line and message of a TOML error. Its own `Display` quotes the line, and a message in
-/// double quotes quotes a value: either might be a secret.
+/// Line and message of a TOML error. Its own `Display` quotes the line, and a message may quote
+/// a value or a long word: either might be a secret.
 fn place_of(error: &toml::de::Error, text: &str) -> String {
-    let message = Some(error.message()).filter(|message| !message.contains('"')).unwrap_or("not of the expected form");
+    let quotes_something =
+        |message: &&str| message.contains('"') || message.split([' ', '`']).any(|word| word.len() > 24);
+    let message =
+        Some(error.message()).filter(|message| !quotes_something(message)).unwrap_or("not of the expected form");
     match error.span().and_then(|span| text.get(..span.start)) {
         Some(before) => format!("line {}: {message}", before.matches('\n').count() + 1),
         None => message.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Reading a signed URL that anybody may have written.
 //!
-//! The order matters: form, then signature, then time, so that only the holder of a genuine
-//! URL learns that it is too late or too early.
+//! The order matters: form, then signature, then what was appended, then time, so that only
+//! the holder of a genuine URL learns that it is too late or too early.
 
 use base64ct::{Base64UrlUnpadded, Encoding};
 use hmac::Mac;
@@ -25,10 +25,10 @@ pub fn verify(target: &str, keyring: &Keyring, now: UnixSeconds) -> Result<Signe
     let (signature, unsigned_query) = split_signature(rest)?;
     let signature = decode_signature(signature)?;
     let (path, key, claims) = read(signed)?;
+    check_signature(signed, &key, &signature, keyring)?;
     if let Some(query) = unsigned_query {
         check_unsigned(query)?;
     }
-    check_signature(signed, &key, &signature, keyring)?;
     check_time(&claims, now)?;
     Ok(SignedUrl { path, key, claims, unsigned_query: unsigned_query.map(Into::into) })
 }
@@ -84,25 +84,32 @@ fn check_unsigned(query: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Whether some decoder reads this parameter's name as a claim's: percent-decoded any number
-/// of times, in any case, with blanks, NUL or brackets around it. Names that decode to
-/// anything but visible ASCII are counted in: folding of letters beyond ASCII has no end.
+/// How often a name may be percent-encoded over itself; bounds the work on hostile queries.
+const DECODE_ROUNDS_MAX: usize = 3;
+
+/// Whether some decoder could read this parameter's name as a claim's: percent-decoded more
+/// than once, in any case, with blanks or other signs around it, as a list (`exp[]`).
+///
+/// What stays undecided counts in: escapes within escapes within escapes, broken escapes, and
+/// names beyond visible ASCII, since folding the letters of the world has no end.
 fn is_claim_like(parameter: &str) -> bool {
     let mut name = parameter.split('=').next().unwrap_or("").as_bytes().to_vec();
-    // An encoded `=`, `&` or `;` could move the borders of the name itself.
-    while let Some(decoded) = percent_decoded(&name) {
-        name = decoded;
+    for _ in 0..DECODE_ROUNDS_MAX {
+        name = percent_decoded(&name);
     }
-    let foreign = |byte: &u8| !matches!(byte, b' '..=b'~');
-    if name.iter().any(foreign) {
+    if name.contains(&b'%') || !name.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         return true;
     }
-    let text = String::from_utf8(name).expect("visible ASCII").to_ascii_lowercase();
-    text.split(|character: char| !character.is_ascii_alphanumeric()).any(|word| CLAIM_NAMES.contains(&word))
+    let name = String::from_utf8(name).expect("visible ASCII").to_ascii_lowercase();
+    // Decoding may have brought forth a sign that divides names for whoever decodes early.
+    let words = name.split(['&', ';', '=', '[', '?', '#']);
+    words
+        .map(|word| word.trim_matches(|sign: char| !sign.is_ascii_alphanumeric()))
+        .any(|word| CLAIM_NAMES.contains(&word))
 }
 
-/// One round of percent-decoding; `None` if nothing was encoded. Each round is shorter, so rounds end.
-fn percent_decoded(name: &[u8]) -> Option<Vec<u8>> {
+/// One round of percent-decoding; what is no escape stays.
+fn percent_decoded(name: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(name.len());
     let mut rest = name;
     while let [byte, behind @ ..] = rest {
@@ -113,7 +120,7 @@ fn percent_decoded(name: &[u8]) -> Option<Vec<u8>> {
         decoded.push(escape.unwrap_or(*byte));
         rest = if escape.is_some() { &behind[2..] } else { behind };
     }
-    (decoded.len() < name.len()).then_some(decoded)
+    decoded
 }
 
 fn hex_pair(high: u8, low: u8) -> Option<u8> {
