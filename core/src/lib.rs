@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod block;
+pub mod cache;
 pub mod cases;
 pub mod decide;
 pub mod etag;

@@ -129,6 +129,11 @@ pub enum Resolved {
 }
 
 impl RangeRequest {
+    /// The member asked for first, of at least one.
+    pub fn first(&self) -> RangeSpec {
+        self.specs[0]
+    }
+
     /// Reads a Range field; `None` means that it is to be ignored.
     ///
     /// The unit is case-insensitive (RFC 9110, 14.1). Empty members and whitespace around
