@@ -1,1 +1,30 @@
-//! needledrop edge
+//! The edge: signed range requests from listeners, answered from a block cache that fills
+//! itself from upstream.
+//!
+//! In reading order: [`edge`] is the walk of one request. [`open`] learns of objects,
+//! [`serve`] reads them, [`cache`] finds blocks, [`fill`] fetches them through [`upstream`]
+//! into [`flight`]s, [`slab`] keeps them. [`respond`] alone knows status codes, [`limits`]
+//! holds every bound.
+//!
+//! The edge knows nothing of music: paths are opaque, and all that it must know about a
+//! listener's rights travels in the signed URL.
+
+pub mod cache;
+pub mod clock;
+pub mod edge;
+pub mod error;
+pub mod fill;
+pub mod flight;
+pub mod limits;
+pub mod object;
+pub mod open;
+pub mod respond;
+pub mod serve;
+pub mod shelf;
+pub mod slab;
+pub mod upstream;
+
+pub use edge::Edge;
+pub use shelf::Shelf;
+pub use slab::{Slab, SlabError};
+pub use upstream::Upstream;

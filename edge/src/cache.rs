@@ -1,0 +1,251 @@
+//! Present blocks, blocks on their way, and the memory behind them, under one short lock.
+//!
+//! [`Cache::demand`] is the heart: given a block that a reader needs now and the last one
+//! it will need, it finds the block or joins its flight, and says which blocks should be
+//! fetched next. One block is never fetched twice at a time, however many ask.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::RangeInclusive,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use needledrop_core::cache::{BlockKey, Index};
+use tokio::sync::Semaphore;
+
+use crate::{
+    error::FillError,
+    flight::{Flight, Interest, Run},
+    limits::{FLYING_BLOCKS_MAX, READ_AHEAD_BLOCKS, RUN_BLOCKS_MAX},
+    object::Object,
+    slab::{Pin, Slab},
+};
+
+/// The block cache of one edge.
+pub struct Cache {
+    table: Mutex<Table>,
+    slab: Arc<Slab>,
+    room: Arc<Semaphore>,
+    uncached: AtomicU64,
+}
+
+struct Table {
+    index: Index,
+    flights: HashMap<BlockKey, Arc<Flight>>,
+}
+
+/// Where a block is.
+pub enum Found {
+    /// In the store; the pin keeps it there.
+    Present(Pin),
+    /// On its way; the interest keeps its fill going.
+    Flying(Arc<Flight>, Interest),
+}
+
+/// A run of blocks that somebody must fetch now: their flights already stand in the table.
+pub struct Order {
+    /// The blocks and their flights, in order; never empty.
+    pub flights: VecDeque<(u32, Arc<Flight>)>,
+    /// The run they belong to.
+    pub run: Arc<Run>,
+}
+
+/// How much of a range is in the cache at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Every block.
+    All,
+    /// Some blocks.
+    Some,
+    /// No block, but the first is being fetched for somebody else.
+    Flying,
+    /// No block.
+    None,
+}
+
+impl Cache {
+    /// An empty cache over the slab.
+    pub fn new(slab: Arc<Slab>) -> Self {
+        Self {
+            table: Mutex::new(Table { index: Index::new(slab.slots()), flights: HashMap::new() }),
+            slab,
+            room: Arc::new(Semaphore::new(FLYING_BLOCKS_MAX)),
+            uncached: AtomicU64::new(0),
+        }
+    }
+
+    /// Finds block `block` for a reader that will go on to `last`, and orders what is
+    /// missing near it: the block itself if need be, else up to a run of blocks within
+    /// the read-ahead.
+    pub fn demand(&self, object: &Object, block: u32, last: u32) -> (Found, Option<(Order, Interest)>) {
+        let mut table = self.lock();
+        let order = table.order(object, block, last);
+        let found = table.find(object, block, &self.slab);
+        (found, order)
+    }
+
+    /// Takes the flights of a new version's first run, which is being fetched already.
+    pub fn begin(&self, object: &Object, blocks: RangeInclusive<u32>) -> (Order, Interest) {
+        self.lock().launch(object, blocks)
+    }
+
+    /// How much of blocks `first..=last` is here.
+    pub fn presence(&self, object: &Object, first: u32, last: u32) -> Presence {
+        let table = self.lock();
+        let total = (last - first + 1) as usize;
+        let present = (first..=last).filter(|block| table.index.contains(object.key(*block))).count();
+        match present {
+            0 if table.flights.contains_key(&object.key(first)) => Presence::Flying,
+            0 => Presence::None,
+            _ if present == total => Presence::All,
+            _ => Presence::Some,
+        }
+    }
+
+    /// The budget for flying bytes.
+    pub fn room(&self) -> &Arc<Semaphore> {
+        &self.room
+    }
+
+    /// Stores a complete block and settles its flight. Blocking: for the blocking pool.
+    ///
+    /// A block for which there is no slot (all pinned) or no disk passes through uncached:
+    /// its flight keeps the bytes for those who read it already.
+    pub fn store(&self, object: &Object, block: u32, flight: &Arc<Flight>, chunks: &[Bytes]) {
+        let key = object.key(block);
+        let slot = self.lock().index.reserve(|slot| self.slab.is_pinned(slot));
+        let written = slot.map(|slot| (slot, self.slab.write(slot, chunks)));
+        let mut table = self.lock();
+        let ours = table.is_flight(key, flight);
+        if ours {
+            table.flights.remove(&key);
+        }
+        match written {
+            // A flight that is no longer in the table was forgotten with its version.
+            Some((slot, Ok(()))) if ours => {
+                table.index.publish(key, slot);
+                drop(table);
+                flight.settle();
+            }
+            Some((slot, result)) => {
+                table.index.release(slot);
+                drop(table);
+                self.uncached.fetch_add(1, Ordering::Relaxed);
+                if let Err(error) = result {
+                    tracing::error!(%error, "a block could not be stored; it passes through uncached");
+                }
+            }
+            None => {
+                self.uncached.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Fails the flights of blocks that will not come.
+    pub fn fail(&self, object: &Object, flights: &VecDeque<(u32, Arc<Flight>)>, error: &FillError) {
+        let mut table = self.lock();
+        for (block, flight) in flights {
+            let key = object.key(*block);
+            if table.is_flight(key, flight) {
+                table.flights.remove(&key);
+            }
+        }
+        drop(table);
+        for (_, flight) in flights {
+            flight.fail(error.clone());
+        }
+    }
+
+    /// Gives up the rest of a run if nobody reads it. The look and the removal are one
+    /// step under the table's lock, in which readers join.
+    pub fn desert(&self, object: &Object, run: &Run, flights: &VecDeque<(u32, Arc<Flight>)>) -> bool {
+        let mut table = self.lock();
+        if !run.is_deserted() {
+            return false;
+        }
+        for (block, _) in flights {
+            table.flights.remove(&object.key(*block));
+        }
+        drop(table);
+        for (_, flight) in flights {
+            flight.fail(FillError::Deserted);
+        }
+        true
+    }
+
+    /// Drops all blocks of a version that is no longer current.
+    pub fn forget(&self, object: &Object) {
+        let mut table = self.lock();
+        let mut orphans = Vec::new();
+        for block in 0..object.blocks() {
+            let key = object.key(block);
+            table.index.remove(key);
+            orphans.extend(table.flights.remove(&key));
+        }
+        drop(table);
+        for flight in orphans {
+            flight.fail(FillError::Changed);
+        }
+    }
+
+    /// How many blocks are in the store.
+    pub fn len(&self) -> usize {
+        self.lock().index.len()
+    }
+
+    /// Whether the store holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many complete blocks could not be stored since the start.
+    pub fn uncached(&self) -> u64 {
+        self.uncached.load(Ordering::Relaxed)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
+        self.table.lock().expect("no code panics while holding the table")
+    }
+}
+
+impl Table {
+    /// Orders the first missing run at or shortly after `block`.
+    fn order(&mut self, object: &Object, block: u32, last: u32) -> Option<(Order, Interest)> {
+        let horizon = last.min(block.saturating_add(READ_AHEAD_BLOCKS));
+        let first = (block..=horizon).find(|block| self.is_missing(object.key(*block)))?;
+        let end = last.min(first.saturating_add(RUN_BLOCKS_MAX - 1));
+        let run = (first..=end).take_while(|block| self.is_missing(object.key(*block))).last().unwrap_or(first);
+        Some(self.launch(object, first..=run))
+    }
+
+    fn launch(&mut self, object: &Object, blocks: RangeInclusive<u32>) -> (Order, Interest) {
+        let run = Run::new(*blocks.end());
+        let flights: VecDeque<_> = blocks.map(|block| (block, Flight::new(run.clone()))).collect();
+        for (block, flight) in &flights {
+            self.flights.insert(object.key(*block), flight.clone());
+        }
+        let interest = run.join();
+        (Order { flights, run }, interest)
+    }
+
+    fn find(&mut self, object: &Object, block: u32, slab: &Arc<Slab>) -> Found {
+        let key = object.key(block);
+        if let Some(slot) = self.index.lookup(key) {
+            return Found::Present(slab.pin(slot, object.block_len(block)));
+        }
+        let flight = self.flights.get(&key).expect("a block that is not present was ordered a moment ago");
+        Found::Flying(flight.clone(), flight.run().join())
+    }
+
+    fn is_missing(&self, key: BlockKey) -> bool {
+        !self.index.contains(key) && !self.flights.contains_key(&key)
+    }
+
+    fn is_flight(&self, key: BlockKey, flight: &Arc<Flight>) -> bool {
+        self.flights.get(&key).is_some_and(|standing| Arc::ptr_eq(standing, flight))
+    }
+}

@@ -1,0 +1,250 @@
+//! The request core: verify, open, decide, read, respond. The page to read first.
+
+use std::{sync::Arc, time::Instant};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::{HeaderMap, Method, Response, header};
+use needledrop_core::{
+    BLOCK_BYTES, ByteRange, Conditions, Keyring, Method as CoreMethod, ObjectPath, Outcome, UnixSeconds, answer,
+    decide, range::RangeRequest, range::RangeSpec, verify,
+};
+use needledrop_http::{Body, BodyError, Handler, Request};
+
+use crate::{
+    cache::Presence,
+    clock,
+    error::FillError,
+    object::Object,
+    open::{Hint, Opened},
+    respond::{self, Failure, Lifetime, Story},
+    serve::Reader,
+    shelf::Shelf,
+};
+
+/// The handler behind all three doors.
+pub struct Edge {
+    /// Its name in Cache-Status: a token of letters, digits, `-`, `_` and `.`.
+    name: String,
+    keys: Arc<ArcSwap<Keyring>>,
+    /// Path prefixes that need no signature, such as `/art/`.
+    public: Vec<String>,
+    shelf: Arc<Shelf>,
+}
+
+/// A request that may have its object.
+struct Admitted {
+    path: ObjectPath,
+    lifetime: Lifetime,
+}
+
+impl Edge {
+    /// An edge over a shelf. `keys` may be exchanged at any time: each request looks once.
+    pub fn new(name: String, keys: Arc<ArcSwap<Keyring>>, public: Vec<String>, shelf: Arc<Shelf>) -> Self {
+        Self { name, keys, public, shelf }
+    }
+
+    async fn respond(&self, request: &Request, started: Instant) -> Result<Response<Body>, Failure> {
+        let method = match request.method {
+            Method::GET => CoreMethod::Get,
+            Method::HEAD => CoreMethod::Head,
+            Method::OPTIONS => return Ok(respond::preflight()),
+            _ if request.peer.early_data => return Err(Failure::TooEarly),
+            _ => return Err(Failure::Method),
+        };
+        let now = clock::now();
+        let admitted = self.admit(request, now)?;
+        let fields = Fields::of(&request.headers);
+        let conditions = fields.conditions(method);
+        // Once more if the object changes between the question and its first byte.
+        for _ in 0..2 {
+            let opened = self.shelf.open(&admitted.path, hint(&conditions), now).await.map_err(Failure::Fill)?;
+            let Opened::Object { object, hold, first } = opened else {
+                return self.relay(request, &admitted.path, started).await;
+            };
+            let served = self.serve(&admitted, object, &conditions, first, now, started).await;
+            drop(hold);
+            match served {
+                Err(FillError::Changed) => {}
+                served => return served.map_err(Failure::Fill),
+            }
+        }
+        Err(Failure::Fill(FillError::Changed))
+    }
+
+    /// Who may have what: a signed URL, or a public path.
+    fn admit(&self, request: &Request, now: UnixSeconds) -> Result<Admitted, Failure> {
+        let target = request.target();
+        let path = target.split('?').next().expect("split gives at least one piece");
+        if self.public.iter().any(|prefix| path.starts_with(prefix.as_str())) {
+            let path = ObjectPath::parse(path).map_err(|_| Failure::BadPath)?;
+            return Ok(Admitted { path, lifetime: Lifetime::Public });
+        }
+        let signed = verify(target, &self.keys.load(), now).map_err(Failure::Refused)?;
+        signed.admit(request.peer.client).map_err(Failure::Refused)?;
+        Ok(Admitted { path: signed.path().clone(), lifetime: Lifetime::Signed(signed.claims().expires) })
+    }
+
+    async fn serve(
+        &self,
+        admitted: &Admitted,
+        object: Arc<Object>,
+        conditions: &Conditions<'_>,
+        first: bool,
+        now: UnixSeconds,
+        started: Instant,
+    ) -> Result<Response<Body>, FillError> {
+        let outcome = decide(conditions, object.len, &object.validators, now);
+        let presence = match self.presence(&object, &outcome) {
+            // On its way because of us.
+            Presence::Flying if first => Presence::None,
+            presence => presence,
+        };
+        let mut answer = answer(conditions.method, &outcome, object.len, &object.content_type, &object.validators);
+        let segments = std::mem::take(&mut answer.body);
+        let length = answer.content_length;
+        let mut reader = Reader::new(self.shelf.clone(), object.clone(), segments);
+        // The first bytes are waited for before the head is sent: until then a failure
+        // still has a status code.
+        let piece = reader.next().await.transpose()?;
+        let took_ms = started.elapsed().as_secs_f64() * 1e3;
+        let story = Story { edge: &self.name, presence, took_ms };
+        let mut response = respond::answered(&answer, &object, admitted.lifetime, now, &story);
+        *response.body_mut() = body(piece, reader, length);
+        Ok(response)
+    }
+
+    fn presence(&self, object: &Object, outcome: &Outcome) -> Presence {
+        let whole = || ByteRange::new(0, object.len);
+        let range = match outcome {
+            Outcome::Full => whole(),
+            Outcome::Partial(range) => Some(*range),
+            Outcome::Multipart(ranges) => ranges.first().copied(),
+            _ => return Presence::All,
+        };
+        let Some(range) = range else { return Presence::All };
+        let block = |position: u64| u32::try_from(position / BLOCK_BYTES).unwrap_or(u32::MAX);
+        self.shelf.cache.presence(object, block(range.start()), block(range.end() - 1))
+    }
+
+    /// Past the cache: the listener's own range and conditions, upstream's own answer.
+    async fn relay(&self, request: &Request, path: &ObjectPath, started: Instant) -> Result<Response<Body>, Failure> {
+        const PASSED: [header::HeaderName; 6] = [
+            header::RANGE,
+            header::IF_RANGE,
+            header::IF_MATCH,
+            header::IF_NONE_MATCH,
+            header::IF_MODIFIED_SINCE,
+            header::IF_UNMODIFIED_SINCE,
+        ];
+        let mut headers = HeaderMap::new();
+        for name in PASSED {
+            for value in request.headers.get_all(&name) {
+                headers.append(name.clone(), value.clone());
+            }
+        }
+        let answered = self.shelf.upstream.relay(request.method.clone(), path, headers).await.map_err(Failure::Fill)?;
+        let (parts, upstream) = answered.into_parts();
+        match parts.status.as_u16() {
+            200 | 206 | 304 | 412 | 416 => {}
+            404 | 410 => return Err(Failure::Fill(FillError::NotFound)),
+            status => return Err(Failure::Fill(FillError::Refused(status))),
+        }
+        let took_ms = started.elapsed().as_secs_f64() * 1e3;
+        let mut response = respond::relayed(parts.status, &parts.headers, &self.name, took_ms);
+        let bodyless = request.method == Method::HEAD || parts.status == 304;
+        if !bodyless {
+            let length = parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+            let chunks = futures_util::stream::try_unfold(upstream, async |mut upstream| {
+                let chunk = upstream.next().await.map_err(BodyError::source)?;
+                Ok(chunk.map(|chunk| (chunk, upstream)))
+            });
+            *response.body_mut() = Body::stream(chunks, length);
+        }
+        Ok(response)
+    }
+}
+
+impl Handler for Edge {
+    async fn call(&self, request: Request) -> Response<Body> {
+        let started = Instant::now();
+        let response = self.respond(&request, started).await.unwrap_or_else(|failure| {
+            tracing::debug!(path = request.uri.path(), ?failure, "refused");
+            respond::failed(&failure, request.method == Method::HEAD)
+        });
+        tracing::info!(
+            target: "needledrop::access",
+            method = %request.method,
+            path = request.uri.path(),
+            range = request.headers.get(header::RANGE).and_then(|value| value.to_str().ok()),
+            status = response.status().as_u16(),
+            client = %request.peer.client,
+            protocol = request.peer.protocol.as_str(),
+            cache = response.headers().get("cache-status").and_then(|value| value.to_str().ok()),
+            took_us = started.elapsed().as_micros() as u64,
+        );
+        response
+    }
+}
+
+/// One piece at once where that is all, else the pieces as they come; an error resets the stream.
+fn body(first: Option<Bytes>, reader: Reader, length: Option<u64>) -> Body {
+    let Some(first) = first else { return Body::empty() };
+    if reader.is_finished() {
+        return Body::full(first);
+    }
+    let chunks = futures_util::stream::try_unfold((Some(first), reader), async |(first, mut reader)| {
+        if let Some(first) = first {
+            return Ok(Some((first, (None, reader))));
+        }
+        let next = reader.next().await.transpose().map_err(BodyError::source)?;
+        Ok(next.map(|bytes| (bytes, (None, reader))))
+    });
+    Body::stream(chunks, length)
+}
+
+/// What to ask upstream for when nothing is known of the object yet.
+fn hint(conditions: &Conditions<'_>) -> Hint {
+    let conditional = conditions.if_none_match.is_some()
+        || conditions.if_match.is_some()
+        || conditions.if_modified_since.is_some()
+        || conditions.if_unmodified_since.is_some();
+    if conditional || conditions.method == CoreMethod::Head {
+        return Hint::Facts;
+    }
+    let block = |position: u64| u32::try_from(position / BLOCK_BYTES).ok();
+    let Some(range) = conditions.range.and_then(RangeRequest::parse) else { return Hint::Blocks(0, u32::MAX) };
+    let touched = match range.first() {
+        RangeSpec::From(first) => block(first).map(|first| (first, u32::MAX)),
+        RangeSpec::Between(first, last) => block(first).map(|first| (first, block(last).unwrap_or(u32::MAX))),
+        RangeSpec::Suffix(_) => None,
+    };
+    touched.map_or(Hint::Facts, |(first, last)| Hint::Blocks(first, last))
+}
+
+/// The conditional and range fields of a request, lines of one name joined (RFC 9110 section 5.3).
+struct Fields([Option<String>; 6]);
+
+impl Fields {
+    fn of(headers: &HeaderMap) -> Self {
+        let joined = |name: header::HeaderName| {
+            let mut lines = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+            let first = lines.next()?.into_owned();
+            Some(lines.fold(first, |all, line| all + ", " + &line))
+        };
+        Self([
+            joined(header::RANGE),
+            joined(header::IF_RANGE),
+            joined(header::IF_MATCH),
+            joined(header::IF_NONE_MATCH),
+            joined(header::IF_MODIFIED_SINCE),
+            joined(header::IF_UNMODIFIED_SINCE),
+        ])
+    }
+
+    fn conditions(&self, method: CoreMethod) -> Conditions<'_> {
+        let [range, if_range, if_match, if_none_match, if_modified_since, if_unmodified_since] =
+            self.0.each_ref().map(Option::as_deref);
+        Conditions { method, range, if_range, if_match, if_none_match, if_modified_since, if_unmodified_since }
+    }
+}

@@ -1,0 +1,47 @@
+//! Every number that bounds the edge, with its unit and its reason.
+
+use std::time::Duration;
+
+/// Blocks asked for in one upstream request. Unit: blocks of 128 KiB.
+///
+/// One MiB is two of the 512 KiB steps in which players fetch: few enough bytes to
+/// waste when a listener skips, few enough requests to keep an origin quiet.
+pub const RUN_BLOCKS_MAX: u32 = 8;
+
+/// How far ahead of a sequential reader the next request is started. Unit: blocks.
+pub const READ_AHEAD_BLOCKS: u32 = 4;
+
+/// Heap held by blocks on their way from upstream into the cache. Unit: blocks.
+///
+/// 2,048 blocks are 256 MiB. A fill waits for room; a request that waits longer than
+/// [`FILL_ROOM_WAIT`] is answered 503.
+pub const FLYING_BLOCKS_MAX: usize = 2_048;
+
+/// How long a fill waits for room in [`FLYING_BLOCKS_MAX`].
+pub const FILL_ROOM_WAIT: Duration = Duration::from_secs(2);
+
+/// Objects whose length and validators are remembered. Unit: objects, about 400 B each.
+pub const OBJECTS_MAX: usize = 131_072;
+
+/// Objects being opened at the same time. Unit: objects. Beyond it, 503.
+pub const OPENINGS_MAX: usize = 4_096;
+
+/// How long an object that must not be stored is fetched past the cache without asking
+/// again whether it may be. Unit: seconds.
+pub const UNCACHEABLE_SECONDS: u64 = 60;
+
+/// Attempts at one run of blocks: the first, and one more where the last byte arrived.
+pub const FILL_ATTEMPTS_MAX: u32 = 2;
+
+/// Time for upstream to send response headers.
+pub const UPSTREAM_HEADERS_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Time between two pieces of an upstream body before the fill is given up.
+pub const UPSTREAM_STALL_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The largest slab file. Unit: bytes. One mapping each, so 64 TiB stay far below the
+/// kernel's default of 65,530 mappings a process.
+pub const SLAB_BYTES_MAX: u64 = 1 << 30;
+
+/// The smallest cache. Unit: bytes.
+pub const CACHE_BYTES_MIN: u64 = 16 << 20;

@@ -1,0 +1,194 @@
+//! Learning of an object: one question upstream however many ask, and if bytes are wanted,
+//! the answer's body already fills their blocks.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use needledrop_core::{BLOCK_BYTES, BlockIndex, ByteRange, ObjectPath, UnixSeconds};
+use tokio::sync::watch;
+
+use crate::{
+    clock,
+    error::FillError,
+    fill,
+    flight::Interest,
+    limits::{OPENINGS_MAX, RUN_BLOCKS_MAX},
+    object::{Known, Object},
+    shelf::Shelf,
+    upstream::{Answered, Asked, Condition, Facts, UpstreamBody},
+};
+
+/// What the asker will probably want of an object whose length nobody knows yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hint {
+    /// Its length and validators only: HEAD, conditions, suffix ranges.
+    Facts,
+    /// Bytes from the first block to the last one, or as far as one run goes.
+    Blocks(u32, u32),
+}
+
+/// What became of an opening.
+#[derive(Clone)]
+pub enum Opened {
+    /// A version that is current now.
+    Object {
+        /// The version.
+        object: Arc<Object>,
+        /// Keeps the fill that opened it going until the asker has joined it.
+        hold: Option<Arc<Interest>>,
+        /// Whether this asker's question went upstream, rather than somebody else's.
+        first: bool,
+    },
+    /// It must pass the cache by.
+    Uncacheable,
+}
+
+impl Opened {
+    fn known(object: Arc<Object>) -> Self {
+        Self::Object { object, hold: None, first: false }
+    }
+}
+
+type Outcome = Result<Opened, FillError>;
+
+/// Openings under way.
+#[derive(Default)]
+pub struct Openings {
+    waiting: Mutex<HashMap<ObjectPath, watch::Receiver<Option<Outcome>>>>,
+}
+
+impl Shelf {
+    /// The current version of an object: known and fresh, else asked for upstream.
+    ///
+    /// # Errors
+    /// Upstream has none, refused, or was silent.
+    pub async fn open(self: &Arc<Self>, path: &ObjectPath, hint: Hint, now: UnixSeconds) -> Outcome {
+        match self.objects.get(path) {
+            Some(Known::Object(object)) if object.is_fresh(now) => return Ok(Opened::known(object)),
+            Some(Known::Uncacheable(until)) if now < until => return Ok(Opened::Uncacheable),
+            _ => {}
+        }
+        let (mut outcome, asked) = self.join_opening(path, hint)?;
+        // The opener runs in a task of its own; it is gone without a word only if it panicked.
+        let found = outcome.wait_for(Option::is_some).await.map_err(|_| FillError::Broken)?;
+        let mut opened = found.clone().expect("waited for")?;
+        if let Opened::Object { first, .. } = &mut opened {
+            *first = asked;
+        }
+        Ok(opened)
+    }
+
+    /// The opening of this path under way, or a new one; and whether it is new.
+    fn join_opening(
+        self: &Arc<Self>,
+        path: &ObjectPath,
+        hint: Hint,
+    ) -> Result<(watch::Receiver<Option<Outcome>>, bool), FillError> {
+        let mut waiting = self.openings.waiting.lock().expect("no code panics while holding the openings");
+        if let Some(outcome) = waiting.get(path) {
+            return Ok((outcome.clone(), false));
+        }
+        if waiting.len() >= OPENINGS_MAX {
+            return Err(FillError::Overloaded);
+        }
+        let (sender, receiver) = watch::channel(None);
+        waiting.insert(path.clone(), receiver.clone());
+        let opening = Opening { shelf: self.clone(), path: path.clone() };
+        tokio::spawn(async move {
+            let outcome = opening.ask(hint).await;
+            // The guard leaves the table before the word is out: whoever comes later sees
+            // the object itself.
+            drop(opening);
+            sender.send_replace(Some(outcome));
+        });
+        Ok((receiver, true))
+    }
+}
+
+/// One opening under way; dropping it makes room for the next.
+struct Opening {
+    shelf: Arc<Shelf>,
+    path: ObjectPath,
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        if let Ok(mut waiting) = self.shelf.openings.waiting.lock() {
+            waiting.remove(&self.path);
+        }
+    }
+}
+
+impl Opening {
+    async fn ask(&self, hint: Hint) -> Outcome {
+        let known = match self.shelf.objects.get(&self.path) {
+            Some(Known::Object(object)) => Some(object),
+            _ => None,
+        };
+        match (known, hint) {
+            // Opened by somebody else between the asker's look and now.
+            (Some(object), _) if object.is_fresh(clock::now()) => Ok(Opened::known(object)),
+            (Some(object), _) => self.revalidate(object).await,
+            (None, Hint::Facts) => self.ask_facts().await,
+            (None, Hint::Blocks(first, last)) => self.ask_blocks(first, last).await,
+        }
+    }
+
+    async fn revalidate(&self, object: Arc<Object>) -> Outcome {
+        match self.shelf.upstream.ask(&self.path, Some(&object.validators)).await {
+            Ok(Asked::Unchanged(freshness)) => {
+                object.confirm(&freshness);
+                Ok(Opened::known(object))
+            }
+            Ok(Asked::Facts(facts)) => Ok(Opened::known(self.shelf.learn(&self.path, &facts))),
+            Ok(Asked::Uncacheable) => {
+                self.shelf.forget(&object);
+                Ok(self.uncacheable())
+            }
+            Err(FillError::NotFound) => {
+                self.shelf.forget(&object);
+                Err(FillError::NotFound)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn ask_facts(&self) -> Outcome {
+        match self.shelf.upstream.ask(&self.path, None).await? {
+            Asked::Facts(facts) => Ok(Opened::known(self.shelf.learn(&self.path, &facts))),
+            Asked::Unchanged(_) | Asked::Uncacheable => Ok(self.uncacheable()),
+        }
+    }
+
+    async fn ask_blocks(&self, first: u32, last: u32) -> Outcome {
+        let last = last.min(first.saturating_add(RUN_BLOCKS_MAX - 1));
+        let end = BlockIndex(last).start() + BLOCK_BYTES;
+        let range = ByteRange::new(BlockIndex(first).start(), end).expect("a block is not empty");
+        match self.shelf.upstream.get(&self.path, range, Condition::Any).await? {
+            Answered::Body(facts, body) => Ok(self.begin(&facts, body)),
+            Answered::Unsatisfiable => self.ask_facts().await,
+            Answered::Changed | Answered::Uncacheable => Ok(self.uncacheable()),
+        }
+    }
+
+    /// Takes the flights of all blocks in the body, and lets a task feed them.
+    fn begin(&self, facts: &Facts, body: UpstreamBody) -> Opened {
+        if facts.start == facts.end {
+            return Opened::known(self.shelf.learn(&self.path, facts));
+        }
+        let object = self.shelf.new_version(&self.path, facts);
+        let block = |position: u64| u32::try_from(position / BLOCK_BYTES).unwrap_or(u32::MAX);
+        let (order, interest) = self.shelf.cache.begin(&object, block(facts.start)..=block(facts.end - 1));
+        // Known only now, so that nobody can order these blocks a second time.
+        self.shelf.adopt(&object);
+        tokio::spawn(fill::feed_opened(self.shelf.clone(), object.clone(), order, body, 0));
+        Opened::Object { object, hold: Some(Arc::new(interest)), first: false }
+    }
+
+    fn uncacheable(&self) -> Opened {
+        self.shelf.objects.insert_uncacheable(self.path.clone(), clock::now());
+        Opened::Uncacheable
+    }
+}

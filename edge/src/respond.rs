@@ -1,0 +1,230 @@
+//! The one place of the edge that knows status codes and response fields.
+
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use needledrop_core::{Answer, Problem, Refusal, UnixSeconds};
+use needledrop_http::Body;
+
+use crate::{cache::Presence, error::FillError, object::Object};
+
+/// What a client of another web origin may read of our answers.
+const EXPOSED: &str =
+    "Accept-Ranges, Age, Cache-Status, Content-Length, Content-Range, ETag, Last-Modified, Retry-After, Server-Timing";
+
+/// Why a request got no object, besides an unsigned or badly signed URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// The URL gives no right.
+    Refused(Refusal),
+    /// The path is not one an object can have.
+    BadPath,
+    /// The method is neither GET, HEAD nor OPTIONS.
+    Method,
+    /// Unsafe to answer from early data (RFC 8470).
+    TooEarly,
+    /// Upstream did not bring it.
+    Fill(FillError),
+}
+
+impl Failure {
+    fn problem(&self) -> (StatusCode, &'static str, &'static str, Option<u32>) {
+        match self {
+            Self::Refused(refusal) => (
+                StatusCode::from_u16(refusal.status()).expect("a status of three digits"),
+                refusal.slug(),
+                refusal.title(),
+                None,
+            ),
+            Self::BadPath => (StatusCode::BAD_REQUEST, "path", "This is not the path of an object", None),
+            Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method", "Only GET and HEAD are served here", None),
+            Self::TooEarly => (StatusCode::TOO_EARLY, "too-early", "Try again after the handshake", None),
+            Self::Fill(error) => match error {
+                FillError::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such object", None),
+                FillError::Silent => {
+                    (StatusCode::GATEWAY_TIMEOUT, "upstream-silent", "The origin did not answer in time", Some(1))
+                }
+                FillError::Overloaded => {
+                    (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "This edge is busy; another may serve you", Some(1))
+                }
+                FillError::Refused(_)
+                | FillError::Broken
+                | FillError::Nonsense(_)
+                | FillError::Changed
+                | FillError::Deserted => {
+                    (StatusCode::BAD_GATEWAY, "upstream-broken", "The origin could not deliver the object", Some(1))
+                }
+            },
+        }
+    }
+}
+
+/// An answer that says why not, as problem+json (RFC 9457), never stored by anybody.
+pub fn failed(failure: &Failure, head_only: bool) -> Response<Body> {
+    let (status, slug, title, retry_after) = failure.problem();
+    let text = Problem::new(slug, title, status.as_u16()).to_json();
+    let mut response = Response::new(if head_only { Body::empty() } else { Body::full(text.clone()) });
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    open_to_all(headers);
+    put(headers, header::CONTENT_TYPE, "application/problem+json");
+    put(headers, header::CACHE_CONTROL, "no-store");
+    put(headers, header::CONTENT_LENGTH, &text.len().to_string());
+    if let Some(seconds) = retry_after {
+        put(headers, header::RETRY_AFTER, &seconds.to_string());
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        put(headers, header::ALLOW, "GET, HEAD, OPTIONS");
+    }
+    response
+}
+
+/// The answer to a preflight; it needs no signature, since browsers send none.
+pub fn preflight() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    let headers = response.headers_mut();
+    open_to_all(headers);
+    put(headers, header::ALLOW, "GET, HEAD, OPTIONS");
+    put(headers, header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD");
+    put(
+        headers,
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        "Range, If-Range, If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, Priority, CMCD-Request, CMCD-Object, CMCD-Status, CMCD-Session",
+    );
+    put(headers, header::ACCESS_CONTROL_MAX_AGE, "86400");
+    response
+}
+
+/// For how long a client may keep what it gets.
+#[derive(Debug, Clone, Copy)]
+pub enum Lifetime {
+    /// As long as its signed URL is good: until then.
+    Signed(UnixSeconds),
+    /// As long as the object is fresh, in any cache.
+    Public,
+}
+
+/// What the cache did, for Cache-Status and Server-Timing.
+#[derive(Debug, Clone, Copy)]
+pub struct Story<'a> {
+    /// The edge's name.
+    pub edge: &'a str,
+    /// What was here when the request came.
+    pub presence: Presence,
+    /// Time from request to response head, in milliseconds.
+    pub took_ms: f64,
+}
+
+/// The head of an answer about an object; the body goes in afterwards.
+pub fn answered(
+    answer: &Answer,
+    object: &Object,
+    lifetime: Lifetime,
+    now: UnixSeconds,
+    story: &Story<'_>,
+) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::from_u16(answer.status).expect("the rules give real statuses");
+    let headers = response.headers_mut();
+    open_to_all(headers);
+    put(headers, header::ACCEPT_RANGES, "bytes");
+    put(headers, header::CACHE_CONTROL, &cache_control(object, lifetime, now));
+    put(headers, header::AGE, &object.age(now).to_string());
+    if let Some(etag) = &object.validators.etag {
+        put(headers, header::ETAG, &etag.to_string());
+    }
+    if let Some(date) = object.validators.last_modified {
+        put(headers, header::LAST_MODIFIED, &date.to_http());
+    }
+    if let Some(kind) = &answer.content_type {
+        put(headers, header::CONTENT_TYPE, kind);
+    }
+    if let Some(range) = &answer.content_range {
+        put(headers, header::CONTENT_RANGE, range);
+    }
+    if let Some(length) = answer.content_length {
+        put(headers, header::CONTENT_LENGTH, &length.to_string());
+    }
+    tell(headers, object, now, story);
+    response
+}
+
+/// The head of an answer that passed the cache by: upstream's own, less what is not ours to pass on.
+pub fn relayed(status: StatusCode, upstream: &HeaderMap, edge: &str, took_ms: f64) -> Response<Body> {
+    const PASSED: [header::HeaderName; 13] = [
+        header::ACCEPT_RANGES,
+        header::AGE,
+        header::CACHE_CONTROL,
+        header::CONTENT_DISPOSITION,
+        header::CONTENT_ENCODING,
+        header::CONTENT_LANGUAGE,
+        header::CONTENT_LENGTH,
+        header::CONTENT_RANGE,
+        header::CONTENT_TYPE,
+        header::ETAG,
+        header::EXPIRES,
+        header::LAST_MODIFIED,
+        header::VARY,
+    ];
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for name in PASSED {
+        for value in upstream.get_all(&name) {
+            headers.append(name.clone(), value.clone());
+        }
+    }
+    open_to_all(headers);
+    put(headers, header::HeaderName::from_static("cache-status"), &format!("{edge}; fwd=bypass"));
+    put(
+        headers,
+        header::HeaderName::from_static("server-timing"),
+        &format!("cache;desc=bypass, edge;dur={took_ms:.1}"),
+    );
+    response
+}
+
+fn tell(headers: &mut HeaderMap, object: &Object, now: UnixSeconds, story: &Story<'_>) {
+    let (status, short) = match story.presence {
+        Presence::All => (format!("hit; ttl={}", object.seconds_left(now)), "hit"),
+        Presence::Some => ("fwd=partial; stored".to_owned(), "partial"),
+        Presence::Flying => ("fwd=uri-miss; collapsed; stored".to_owned(), "collapsed"),
+        Presence::None => ("fwd=uri-miss; stored".to_owned(), "miss"),
+    };
+    put(headers, header::HeaderName::from_static("cache-status"), &format!("{}; {status}", story.edge));
+    put(
+        headers,
+        header::HeaderName::from_static("server-timing"),
+        &format!("cache;desc={short}, edge;dur={:.1}", story.took_ms),
+    );
+}
+
+/// A client may keep what it got while its URL is good; a copy of an object that upstream
+/// gave no lifetime is asked about each time.
+fn cache_control(object: &Object, lifetime: Lifetime, now: UnixSeconds) -> String {
+    let (scope, limit) = match lifetime {
+        Lifetime::Signed(until) => ("private", until.0.saturating_sub(now.0)),
+        Lifetime::Public => ("public", u64::MAX),
+    };
+    let seconds = object.seconds_left(now).min(limit);
+    match (seconds, object.immutable) {
+        (0, _) => format!("{scope}, no-cache"),
+        (_, true) => format!("{scope}, max-age={seconds}, immutable"),
+        (_, false) => format!("{scope}, max-age={seconds}"),
+    }
+}
+
+/// Rights are in the URL, not in cookies: any page may read what its visitor has a URL for.
+fn open_to_all(headers: &mut HeaderMap) {
+    put(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+    put(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
+    put(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    put(headers, header::HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
+    put(headers, header::HeaderName::from_static("timing-allow-origin"), "*");
+}
+
+fn put(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
+    // Only a media type or ETag from upstream could be unusable; both were parsed from a field.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}

@@ -1,0 +1,119 @@
+//! From the segments of an answer to bytes: present blocks by slice, flying ones as they arrive.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use needledrop_core::{BLOCK_BYTES, Segment};
+
+use crate::{
+    cache::Found,
+    error::FillError,
+    flight::{Flight, Interest, Piece},
+    object::Object,
+    shelf::Shelf,
+    slab::Pin,
+};
+
+/// How often a block may be looked for anew before the reader gives up: its flight was
+/// deserted, or it was evicted between its storing and this reader's turn. Unit: looks.
+const LOOKS_MAX: u32 = 8;
+
+/// Reads one answer's body. Dropping it takes back its interest in running fills.
+pub struct Reader {
+    shelf: Arc<Shelf>,
+    object: Arc<Object>,
+    segments: std::vec::IntoIter<Segment>,
+    /// What is left of the range being read: from here,
+    position: u64,
+    /// to here.
+    end: u64,
+    flight: Option<Arc<Flight>>,
+    interests: Vec<Interest>,
+}
+
+impl Reader {
+    /// A reader of `segments` of one version.
+    pub fn new(shelf: Arc<Shelf>, object: Arc<Object>, segments: Vec<Segment>) -> Self {
+        Self { shelf, object, segments: segments.into_iter(), position: 0, end: 0, flight: None, interests: Vec::new() }
+    }
+
+    /// The next bytes, at most a block; `None` at the end.
+    ///
+    /// # Errors
+    /// The fill failed; the body cannot be finished and must be reset.
+    pub async fn next(&mut self) -> Option<Result<Bytes, FillError>> {
+        while self.position == self.end {
+            match self.segments.next()? {
+                Segment::Literal(text) => return Some(Ok(Bytes::from(text))),
+                Segment::Range(range) => {
+                    (self.position, self.end) = (range.start(), range.end());
+                    self.flight = None;
+                }
+            }
+        }
+        let bytes = match self.read_block().await {
+            Ok(bytes) => bytes,
+            Err(error) => return Some(Err(error)),
+        };
+        self.position += bytes.len() as u64;
+        if self.position.is_multiple_of(BLOCK_BYTES) {
+            self.flight = None;
+        }
+        Some(Ok(bytes))
+    }
+
+    /// Whether everything has been read.
+    pub fn is_finished(&self) -> bool {
+        self.position == self.end && self.segments.len() == 0
+    }
+
+    async fn read_block(&mut self) -> Result<Bytes, FillError> {
+        let block = u32::try_from(self.position / BLOCK_BYTES).expect("bounded by the object's length");
+        let offset = (self.position % BLOCK_BYTES) as usize;
+        let wanted = (self.end - self.position).min((BLOCK_BYTES as usize - offset) as u64) as usize;
+        for _ in 0..LOOKS_MAX {
+            let flight = match self.flight.take() {
+                Some(flight) => flight,
+                None => match self.look(block) {
+                    Found::Present(pin) => return Ok(warm(pin).await.into_bytes(offset..offset + wanted)),
+                    Found::Flying(flight, interest) => {
+                        self.interests.push(interest);
+                        flight
+                    }
+                },
+            };
+            match flight.read(offset).await {
+                Ok(Piece::Bytes(mut bytes)) => {
+                    bytes.truncate(wanted);
+                    self.flight = Some(flight);
+                    return Ok(bytes);
+                }
+                // Look again: in the store, or anew where nobody had waited.
+                Ok(Piece::Settled) | Err(FillError::Deserted) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(FillError::Broken)
+    }
+
+    fn look(&mut self, block: u32) -> Found {
+        self.interests.retain(|interest| interest.last() >= block);
+        let last = u32::try_from((self.end - 1) / BLOCK_BYTES).expect("bounded by the object's length");
+        let (found, ahead) = self.shelf.demand(&self.object, block, last);
+        self.interests.extend(ahead);
+        found
+    }
+}
+
+/// Makes sure that touching the block's pages will not wait for a disk.
+async fn warm(pin: Pin) -> Pin {
+    if pin.is_resident() {
+        return pin;
+    }
+    tokio::task::spawn_blocking(move || {
+        pin.populate();
+        pin
+    })
+    .await
+    .expect("populating does not panic")
+}

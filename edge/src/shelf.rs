@@ -1,0 +1,84 @@
+//! What all requests of one edge share: the known objects, the block cache, the upstream.
+
+use std::sync::Arc;
+
+use needledrop_core::ObjectPath;
+
+use crate::{
+    cache::{Cache, Found},
+    fill,
+    flight::Interest,
+    limits::OBJECTS_MAX,
+    object::{Object, Objects},
+    open::Openings,
+    slab::Slab,
+    upstream::{Facts, Upstream},
+};
+
+/// Objects, their blocks, and where more of them come from.
+pub struct Shelf {
+    /// Length, validators and freshness by path.
+    pub objects: Objects,
+    /// Blocks.
+    pub cache: Cache,
+    /// The next node towards the origin.
+    pub upstream: Upstream,
+    /// Objects being opened.
+    pub openings: Openings,
+}
+
+impl Shelf {
+    /// An empty shelf over a slab, filled from `upstream`.
+    pub fn new(slab: Arc<Slab>, upstream: Upstream) -> Arc<Self> {
+        Arc::new(Self {
+            objects: Objects::new(OBJECTS_MAX),
+            cache: Cache::new(slab),
+            upstream,
+            openings: Openings::default(),
+        })
+    }
+
+    /// Finds a block or joins its flight, starting the fill that is missing. Also gives the
+    /// reader's interest in a run just started ahead of it.
+    pub fn demand(self: &Arc<Self>, object: &Arc<Object>, block: u32, last: u32) -> (Found, Option<Interest>) {
+        let (found, ordered) = self.cache.demand(object, block, last);
+        let ahead = ordered.map(|(order, interest)| {
+            tokio::spawn(fill::fetch(self.clone(), object.clone(), order));
+            interest
+        });
+        (found, ahead)
+    }
+
+    /// A version as upstream describes it, not yet known to anybody.
+    pub fn new_version(&self, path: &ObjectPath, facts: &Facts) -> Arc<Object> {
+        Object::new(
+            self.objects.next_version(),
+            path.clone(),
+            facts.len,
+            facts.validators.clone(),
+            facts.content_type.clone(),
+            &facts.freshness,
+        )
+    }
+
+    /// Makes a version the current one under its path; the one it takes the place of is
+    /// forgotten with its blocks.
+    pub fn adopt(&self, object: &Arc<Object>) {
+        if let Some(old) = self.objects.insert(object.clone()) {
+            self.cache.forget(&old);
+        }
+    }
+
+    /// Both at once, for a version of which no bytes are on their way.
+    pub fn learn(&self, path: &ObjectPath, facts: &Facts) -> Arc<Object> {
+        let object = self.new_version(path, facts);
+        self.adopt(&object);
+        object
+    }
+
+    /// Forgets a version and its blocks.
+    pub fn forget(&self, object: &Object) {
+        self.objects.remove(object);
+        self.cache.forget(object);
+    }
+}
