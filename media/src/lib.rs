@@ -12,6 +12,7 @@
 //! file is recognised, `transcode/mod.rs` for the single pass.
 
 mod artwork;
+pub mod compose;
 mod decode;
 mod error;
 pub mod mp4_index;

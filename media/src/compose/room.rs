@@ -58,15 +58,15 @@ impl Reverb {
     #[inline]
     pub(super) fn next(&mut self, x: f32) -> (f32, f32) {
         let mut out = [0.0f32; 8];
-        for i in 0..8 {
+        for (i, out) in out.iter_mut().enumerate() {
             let raw = self.lines[i][self.at[i]];
             self.dull[i] = raw + (self.dull[i] - raw) * self.damping;
-            out[i] = self.dull[i] * self.gain[i];
+            *out = self.dull[i] * self.gain[i];
         }
         let mix = out.iter().sum::<f32>() * 0.25;
-        for i in 0..8 {
+        for (i, out) in out.iter().enumerate() {
             let sign = if i & 2 == 0 { 1.0 } else { -1.0 };
-            self.lines[i][self.at[i]] = out[i] - mix + x * sign;
+            self.lines[i][self.at[i]] = out - mix + x * sign;
             self.at[i] = if self.at[i] + 1 == LINES[i] { 0 } else { self.at[i] + 1 };
         }
         (out[0] - out[2] + out[4] - out[6], out[1] - out[3] + out[5] - out[7])

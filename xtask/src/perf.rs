@@ -1,0 +1,117 @@
+//! Does ingest keep its pace? CPU time of six renditions per track, ours beside ffmpeg's, printed and held to a floor.
+
+use crate::job::Job;
+use crate::tally::Tally;
+use crate::tools;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Seconds of music per second of one core, for the six renditions together.
+const FLOOR: f64 = 15.0;
+/// How many times ffmpeg's CPU time ours may be: its AAC encoder is another one, and machines are noisy.
+const FFMPEG_SLACK: f64 = 1.1;
+/// Tracks that the check takes; the bench takes all.
+const CHECK_TRACKS: usize = 3;
+const MUSIC: &str = "/usr/share/games/wesnoth/1.16/data/core/music";
+
+pub fn check(tally: &mut Tally, args: &[String]) {
+    let tracks = args.first().and_then(|n| n.parse().ok()).unwrap_or(CHECK_TRACKS);
+    measure(tally, tracks);
+}
+
+pub fn bench(tally: &mut Tally, _: &[String]) {
+    measure(tally, usize::MAX);
+}
+
+fn measure(tally: &mut Tally, tracks: usize) {
+    tally.step("perf: tools", tools::ensure);
+    let built = tally.step("perf: release build", || {
+        let args = ["build", "--quiet", "--release", "--package", "needledrop", "--bin", "needledrop"];
+        Job::new("cargo", &args).dir(&tools::root()).minutes(40).run()
+    });
+    if built {
+        tally.step("perf: ingest", || ingest(tracks));
+    }
+}
+
+/// Wall and CPU seconds of one run.
+struct Cost {
+    wall_s: f64,
+    cpu_s: f64,
+}
+
+fn ingest(tracks: usize) -> Result<(), String> {
+    let files = music(tracks)?;
+    let music_s = files.iter().map(|f| seconds_of(f)).sum::<Result<f64, String>>()?;
+    let work = tools::scratch().join("perf");
+    let _ = std::fs::remove_dir_all(&work);
+    std::fs::create_dir_all(work.join("ffmpeg")).map_err(|e| format!("{}: {e}", work.display()))?;
+
+    let ours = cost(|| {
+        let mut job =
+            Job::new(tools::target().join("release/needledrop"), &["ingest", "--data"]).arg(work.join("data"));
+        for file in &files {
+            job = job.arg(file);
+        }
+        job.minutes(60).run()
+    })?;
+    let theirs = cost(|| files.iter().enumerate().try_for_each(|(i, f)| six_encodes(f, &work.join("ffmpeg"), i)))?;
+    let _ = std::fs::remove_dir_all(&work);
+
+    println!("\n{} tracks, {music_s:.0} s of music, six renditions each", files.len());
+    println!("{:12} {:>10} {:>10} {:>22}", "", "wall s", "CPU s", "x real time per core");
+    for (name, c) in [("needledrop", &ours), ("ffmpeg", &theirs)] {
+        println!("{name:12} {:10.1} {:10.1} {:22.1}", c.wall_s, c.cpu_s, music_s / c.cpu_s);
+    }
+    if music_s / ours.cpu_s < FLOOR {
+        return Err(format!("ingest runs at {:.1}x real time per core, below {FLOOR}", music_s / ours.cpu_s));
+    }
+    if ours.cpu_s > theirs.cpu_s * FFMPEG_SLACK {
+        return Err(format!("ingest needs {:.1} s of CPU where ffmpeg needs {:.1} s", ours.cpu_s, theirs.cpu_s));
+    }
+    Ok(())
+}
+
+fn music(tracks: usize) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(MUSIC).map_err(|e| format!("{MUSIC}: {e}"))?;
+    let mut files: Vec<PathBuf> =
+        entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.extension().is_some_and(|e| e == "ogg")).collect();
+    files.sort();
+    files.truncate(tracks);
+    if files.is_empty() { Err(format!("no music in {MUSIC}")) } else { Ok(files) }
+}
+
+fn seconds_of(file: &Path) -> Result<f64, String> {
+    let args = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"];
+    let text = Job::new("ffprobe", &args).arg(file).output()?;
+    text.trim().parse().map_err(|_| format!("{}: ffprobe says {text:?}", file.display()))
+}
+
+/// One ffmpeg that decodes once and feeds six encoders, as ingest does.
+fn six_encodes(file: &Path, dir: &Path, index: usize) -> Result<(), String> {
+    let mut job = Job::new("ffmpeg", &["-v", "error", "-nostdin", "-y", "-i"]).arg(file);
+    for kbps in [96, 160, 320] {
+        for (codec, extension) in [("libvorbis", "ogg"), ("aac", "m4a")] {
+            for arg in ["-map", "0:a", "-c:a", codec, "-b:a", &format!("{kbps}k")] {
+                job = job.arg(arg);
+            }
+            job = job.arg(dir.join(format!("{index}-{kbps}.{extension}")));
+        }
+    }
+    job.minutes(10).output().map(drop)
+}
+
+fn cost(act: impl FnOnce() -> Result<(), String>) -> Result<Cost, String> {
+    let (before, began) = (children_cpu_s()?, Instant::now());
+    act()?;
+    Ok(Cost { wall_s: began.elapsed().as_secs_f64(), cpu_s: children_cpu_s()? - before })
+}
+
+/// CPU seconds of all children that have ended, from the shell's view of the kernel's account of this process.
+fn children_cpu_s() -> Result<f64, String> {
+    // Fields 16 and 17 of proc_pid_stat(5), in ticks of 1/100 s; the name before them may hold spaces.
+    let stat = std::fs::read_to_string("/proc/self/stat").map_err(|e| format!("/proc/self/stat: {e}"))?;
+    let after_name = stat.rsplit(") ").next().unwrap_or("");
+    let ticks: f64 = after_name.split_whitespace().skip(13).take(2).filter_map(|n| n.parse::<f64>().ok()).sum();
+    Ok(ticks / 100.0)
+}

@@ -1,0 +1,152 @@
+//! Finds what the tests need, and installs what is missing: Debian packages, Python and npm packages, cargo-deny.
+//!
+//! Everything but the Debian packages goes under `target/xtask`.
+
+use crate::job::Job;
+use std::path::{Path, PathBuf};
+
+/// What a Debian package brings that can be looked for, and its name.
+const DEBIAN: &[(&str, &str)] = &[
+    ("ffmpeg", "ffmpeg"),
+    ("ffprobe", "ffmpeg"),
+    ("chromium", "chromium"),
+    ("curl", "curl"),
+    ("oggenc", "vorbis-tools"),
+    ("python3", "python3"),
+    ("node", "nodejs"),
+    ("npm", "npm"),
+    ("g++", "g++"),
+    ("ps", "procps"),
+    ("/usr/share/games/wesnoth/1.16/data/core/music", "wesnoth-1.16-music"),
+    ("/usr/share/doc/python3-venv", "python3-venv"),
+];
+
+/// What goes into the virtual environment: a QUIC client that nobody here wrote, and an HTTP/2 framing layer.
+const PYTHON: &[&str] = &["aioquic==1.2.0", "h2==4.1.0"];
+/// Drives Chromium; the `-core` package brings no browser of its own.
+const NPM: &[&str] = &["playwright-core@1.49.1"];
+/// The first release whose configuration `deny.toml` is written for.
+const DENY_SINCE: (u32, u32) = (0, 18);
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().expect("xtask lies in the repository").to_path_buf()
+}
+
+/// Cargo's target folder.
+pub fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |dir| root().join(dir))
+}
+
+/// Where everything of ours goes.
+pub fn scratch() -> PathBuf {
+    target().join("xtask")
+}
+
+pub fn venv_python() -> PathBuf {
+    scratch().join("venv/bin/python")
+}
+
+pub fn node_modules() -> PathBuf {
+    scratch().join("node/node_modules")
+}
+
+/// Installs all that is missing.
+pub fn ensure() -> Result<(), String> {
+    debian()?;
+    python()?;
+    npm()
+}
+
+fn present(what: &str) -> bool {
+    if what.starts_with('/') {
+        return Path::new(what).exists();
+    }
+    on_path(what).is_some()
+}
+
+fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|dir| dir.join(program)).find(|file| file.is_file())
+}
+
+fn debian() -> Result<(), String> {
+    let mut missing: Vec<&str> =
+        DEBIAN.iter().filter(|(what, _)| !present(what)).map(|(_, package)| *package).collect();
+    // Another Python than Debian's may be first on PATH: what counts is that it can make environments.
+    if Job::new("python3", &["-c", "import venv, ensurepip"]).output().is_ok() {
+        missing.retain(|package| *package != "python3-venv");
+    }
+    missing.dedup();
+    if missing.is_empty() {
+        println!("Debian packages: all there");
+        return Ok(());
+    }
+    if on_path("apt-get").is_none() {
+        return Err(format!("please install what Debian calls: {}", missing.join(" ")));
+    }
+    println!("Debian packages to install: {}", missing.join(" "));
+    apt(&["update", "-q"])?;
+    apt(&[&["install", "-q", "-y", "--no-install-recommends"], missing.as_slice()].concat())
+}
+
+fn apt(args: &[&str]) -> Result<(), String> {
+    let is_root = Job::new("id", &["-u"]).output().is_ok_and(|id| id.trim() == "0");
+    let job = if is_root { Job::new("apt-get", args) } else { Job::new("sudo", &[&["-n", "apt-get"], args].concat()) };
+    job.env("DEBIAN_FRONTEND", "noninteractive").minutes(20).run()
+}
+
+fn python() -> Result<(), String> {
+    let stamp = scratch().join("venv").join(format!("has-{}", PYTHON.join("-")));
+    if stamp.exists() {
+        println!("Python packages: all there");
+        return Ok(());
+    }
+    println!("Python packages to install: {}", PYTHON.join(" "));
+    let venv = scratch().join("venv");
+    if !venv_python().exists() {
+        Job::new("python3", &["-m", "venv"]).arg(&venv).minutes(5).run()?;
+    }
+    let install = ["-m", "pip", "install", "-q", "--disable-pip-version-check"];
+    Job::new(venv_python(), &[&install, PYTHON].concat()).minutes(10).run()?;
+    std::fs::write(&stamp, "").map_err(|e| format!("{}: {e}", stamp.display()))
+}
+
+fn npm() -> Result<(), String> {
+    if node_modules().join("playwright-core/package.json").exists() {
+        println!("npm packages: all there");
+        return Ok(());
+    }
+    println!("npm packages to install: {}", NPM.join(" "));
+    let dir = scratch().join("node");
+    std::fs::create_dir_all(&dir).map_err(|e| format!("{}: {e}", dir.display()))?;
+    let install = ["install", "--no-audit", "--no-fund", "--silent", "--prefix"];
+    Job::new("npm", &install).arg(&dir).arg(NPM[0]).dir(&dir).minutes(10).run()
+}
+
+/// A cargo-deny that understands `deny.toml`: from PATH, from an earlier build of ours, or built now.
+pub fn cargo_deny() -> Result<PathBuf, String> {
+    let ours = scratch().join("tools/bin/cargo-deny");
+    let candidates = [on_path("cargo-deny"), Some(ours.clone())];
+    if let Some(found) = candidates.into_iter().flatten().find(|file| new_enough(file)) {
+        return Ok(found);
+    }
+    println!("No cargo-deny of {}.{} or later: building one (once, some minutes)", DENY_SINCE.0, DENY_SINCE.1);
+    // Unoptimised: it runs for a second, but would take many minutes to optimise.
+    Job::new("cargo", &["install", "--quiet", "--debug", "--locked", "cargo-deny@0.20.2", "--root"])
+        .arg(scratch().join("tools"))
+        .env("CARGO_TARGET_DIR", scratch().join("tools/target"))
+        .dir(&scratch())
+        .minutes(40)
+        .run()?;
+    let _ = std::fs::remove_dir_all(scratch().join("tools/target"));
+    if new_enough(&ours) { Ok(ours) } else { Err("the cargo-deny just built does not answer".into()) }
+}
+
+fn new_enough(program: &Path) -> bool {
+    let version = Job::new(program, &["--version"]).output().unwrap_or_default();
+    let mut numbers = version.split_whitespace().last().unwrap_or("").split('.').map_while(|n| n.parse::<u32>().ok());
+    let (major, minor) = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    (major, minor) >= DENY_SINCE
+}
