@@ -226,10 +226,6 @@ fn addrs(listeners: &[TcpListener]) -> Vec<SocketAddr> {
 /// Accepts until the drain begins; then the listener is closed, and the kernel refuses who comes later.
 async fn accept<H: Handler>(listener: TcpListener, lane: Lane, shared: Arc<Shared<H>>) {
     loop {
-        let permit = tokio::select! {
-            () = shared.stop.drain.cancelled() => return,
-            permit = Arc::clone(&shared.connections).acquire_owned() => permit.expect("never closed"),
-        };
         let accepted = tokio::select! {
             () = shared.stop.drain.cancelled() => return,
             accepted = listener.accept() => accepted,
@@ -241,6 +237,11 @@ async fn accept<H: Handler>(listener: TcpListener, lane: Lane, shared: Arc<Share
                 sleep(ACCEPT_PAUSE).await;
                 continue;
             }
+        };
+        // Taken after the accept: a door that nobody knocks at must not hold a place that another one could fill.
+        let permit = tokio::select! {
+            () = shared.stop.drain.cancelled() => return,
+            permit = Arc::clone(&shared.connections).acquire_owned() => permit.expect("never closed"),
         };
         let shared = Arc::clone(&shared);
         let tasks = shared.stop.tasks.clone();

@@ -47,13 +47,14 @@ impl Handler for Stage {
             "/unknown" => Body::stream(stream::iter([part(), part()]), None),
             "/short" => Body::stream(stream::iter([part(), part()]), Some(BIG as u64)),
             "/broken" => Body::stream(stream::iter([part(), Err(BodyError::source("origin died"))]), Some(BIG as u64)),
-            "/broken-later" => Body::stream(
+            "/broken-later" | "/broken-later-unknown" => Body::stream(
                 stream::unfold(0, async |i| {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     Some((if i == 0 { Ok(pattern(PART)) } else { Err(BodyError::source("origin died")) }, i + 1))
                 }),
-                Some(BIG as u64),
+                (path == "/broken-later").then_some(BIG as u64),
             ),
+            "/endless" => Body::stream(stream::repeat_with(move || Ok(Bytes::from_static(&[7; 4096]))), None),
             "/broken-unknown" => Body::stream(stream::iter([part(), Err(BodyError::source("origin died"))]), None),
             "/panicking-body" => {
                 let mut pieces = vec![part()].into_iter();
@@ -114,7 +115,7 @@ pub struct World {
     pub certificates: Arc<Certificates>,
     pub stage: Arc<Stage>,
     pub running: Running,
-    _dir: tempfile::TempDir,
+    pub _dir: tempfile::TempDir,
 }
 
 pub fn localhost() -> Vec<SocketAddr> {
