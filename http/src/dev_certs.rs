@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -80,7 +81,11 @@ impl DevCerts {
         let certs = Self::paths(dir);
         let issuer = authority(&certs.ca, &dir.join("ca.key"), now)?;
         let mut names: Vec<String> = LOCAL_NAMES.map(str::to_owned).to_vec();
-        names.extend(extra_names.iter().filter(|name| !LOCAL_NAMES.contains(&name.as_str())).cloned());
+        for name in extra_names.iter().map(|name| canonical(name)) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
         let server = ExtendedKeyUsagePurpose::ServerAuth;
         for leaf in [
             Leaf {
@@ -146,7 +151,7 @@ impl Leaf<'_> {
         let Some(facts) = facts(self.certificate) else {
             return false;
         };
-        let covers = |name: &String| facts.alternative_names.iter().any(|have| have.eq_ignore_ascii_case(name));
+        let covers = |name: &String| facts.alternative_names.contains(name);
         self.key.exists() && holds(&facts, now) && self.names.iter().all(covers)
     }
 }
@@ -192,6 +197,11 @@ fn holds(facts: &Facts, now: SystemTime) -> bool {
     let renew_from = now + DAY * RENEW_BEFORE_DAYS as u32;
     let renew_from = renew_from.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     facts.not_after > i64::try_from(renew_from).unwrap_or(i64::MAX)
+}
+
+/// One text for each name, as certificates give it back: else a name would be missing for ever.
+fn canonical(name: &str) -> String {
+    name.parse::<IpAddr>().map_or_else(|_| name.to_ascii_lowercase(), |address| address.to_string())
 }
 
 /// Writes aside and renames, so that a reader sees the old file or the new one. The mode is set before a byte is in.

@@ -138,6 +138,7 @@ fn transport(limits: &Limits) -> TransportConfig {
 /// Accepts connections, and once the drain has begun refuses them, until all running ones have ended.
 async fn accept<H: Handler>(endpoint: Endpoint, shared: Arc<Shared<H>>) {
     let connections = TaskTracker::new();
+    let local_port = endpoint.local_addr().map_or(0, |addr| addr.port());
     loop {
         let incoming = tokio::select! {
             incoming = endpoint.accept() => incoming,
@@ -148,7 +149,7 @@ async fn accept<H: Handler>(endpoint: Endpoint, shared: Arc<Shared<H>>) {
             incoming.refuse();
             continue;
         }
-        admit(incoming, &connections, &shared);
+        admit(incoming, local_port, &connections, &shared);
     }
     // The last packets (CONNECTION_CLOSE) leave before the socket closes.
     endpoint.close(VarInt::from_u32(0), b"");
@@ -162,7 +163,7 @@ async fn drained(stop: &Stop, connections: &TaskTracker) {
 }
 
 /// Starts a handshake, or refuses it: one packet each.
-fn admit<H: Handler>(incoming: Incoming, connections: &TaskTracker, shared: &Arc<Shared<H>>) {
+fn admit<H: Handler>(incoming: Incoming, local_port: u16, connections: &TaskTracker, shared: &Arc<Shared<H>>) {
     let limits = &shared.exchange.limits;
     let (Ok(connection), Ok(handshake)) =
         (Arc::clone(&shared.connections).try_acquire_owned(), Arc::clone(&shared.handshakes).try_acquire_owned())
@@ -186,7 +187,7 @@ fn admit<H: Handler>(incoming: Incoming, connections: &TaskTracker, shared: &Arc
                 let stop = shared.stop.clone();
                 tokio::select! {
                     () = stop.kill.cancelled() => quic.close(code(Code::H3_INTERNAL_ERROR), b"closing"),
-                    () = serve(quic.clone(), shared) => {}
+                    () = serve(quic.clone(), local_port, shared) => {}
                 }
             }
             Ok(Err(error)) => tracing::debug!(%error, "QUIC handshake failed"),
@@ -201,7 +202,7 @@ fn code(code: Code) -> VarInt {
 }
 
 /// Serves one connection until it ends, or until the drain has begun and its last request is answered.
-async fn serve<H: Handler>(quic: quinn::Connection, shared: Arc<Shared<H>>) {
+async fn serve<H: Handler>(quic: quinn::Connection, local_port: u16, shared: Arc<Shared<H>>) {
     let identity = identity(&quic);
     let mut builder = h3::server::builder();
     builder
@@ -231,7 +232,7 @@ async fn serve<H: Handler>(quic: quinn::Connection, shared: Arc<Shared<H>>) {
         };
         match accepted {
             Ok(Some(resolver)) => {
-                let peer = peer(&quic, identity.clone());
+                let peer = peer(&quic, local_port, identity.clone());
                 let (exchange, alive) = (Arc::clone(&shared.exchange), quic.clone());
                 shared.stop.tasks.spawn(requests.track_future(async move {
                     tokio::select! {
@@ -256,13 +257,13 @@ fn identity(quic: &quinn::Connection) -> Option<PeerIdentity> {
 }
 
 /// Asked for each request: a client may have moved (RFC 9000 9).
-fn peer(quic: &quinn::Connection, identity: Option<PeerIdentity>) -> Peer {
+fn peer(quic: &quinn::Connection, local_port: u16, identity: Option<PeerIdentity>) -> Peer {
     let socket = quic.remote_address();
     let local_ip = quic.local_ip().unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
     Peer {
         client: socket.ip().to_canonical(),
         socket,
-        local: SocketAddr::new(local_ip, 0),
+        local: SocketAddr::new(local_ip, local_port),
         protocol: Protocol::H3,
         secure: true,
         early_data: false,
