@@ -7,12 +7,11 @@
 //! Where to look next: `vault` for the layout on disk, `writer` for why nothing half-written is
 //! ever visible, `ingest` for how a folder of music becomes tracks, `server` for the way out.
 
-#![allow(dead_code)] // until `ingest` can be declared, which waits for the transcoder
-
 pub mod art;
 pub mod digest;
 mod durable;
 mod file_body;
+pub mod ingest;
 mod journal;
 mod library;
 pub mod manifest;
@@ -20,10 +19,12 @@ mod objects;
 pub mod record;
 mod respond;
 mod server;
+#[cfg(test)]
+mod testing;
 mod vault;
 mod writer;
 
-pub use durable::{Hook, Step};
+pub use durable::{Hook, Step, is_disk_full};
 pub use library::{Damage, Library};
 pub use server::Origin;
 pub use vault::{Vault, VaultError};

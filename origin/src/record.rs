@@ -106,7 +106,7 @@ pub struct RenditionRecord {
     /// Bytes that are needed to play the first 30 s.
     pub head_bytes: u64,
     /// True average over the whole object, in bits per second.
-    pub average_bps: u32,
+    pub average_bps: u64,
     /// Length of the decoded object in milliseconds.
     pub duration_ms: u64,
 }

@@ -143,3 +143,6 @@ impl Handler for Origin {
         self.answer(request).await.unwrap_or_else(refuse)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -310,3 +310,6 @@ fn replace_journal(vault: &Vault, durable: &Durable, library: &Library) -> io::R
     durable.rename(&aside, &vault.journal_path())?;
     durable.sync_folder(vault.dir())
 }
+
+#[cfg(test)]
+mod tests;
