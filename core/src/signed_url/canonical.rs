@@ -104,8 +104,10 @@ fn number(text: &str) -> Result<u64, Refusal> {
     text.parse().ok().filter(|_| plain && text.len() <= 12).ok_or(Refusal::Malformed)
 }
 
+/// Not past the year 9999, where the signer stops too.
 fn moment(text: &str) -> Result<UnixSeconds, Refusal> {
-    number(text).map(UnixSeconds)
+    let seconds = number(text).map(UnixSeconds)?;
+    if seconds > UnixSeconds::MAX_HTTP { Err(Refusal::Malformed) } else { Ok(seconds) }
 }
 
 fn head(text: &str) -> Result<HeadBytes, Refusal> {
