@@ -2,7 +2,7 @@
 //!
 //! Nothing here opens a socket or a file, reads a clock, rolls dice or knows an async
 //! runtime; the shells (`http`, `origin`, `edge`, the front door) do that and ask here.
-//! Start with [`decide`] (what an HTTP request for bytes gets), [`answer`] (how that
+//! Start with [`decide()`] (what an HTTP request for bytes gets), [`answer()`] (how that
 //! looks on the wire) and [`signed_url`] (who may ask at all).
 
 pub mod answer;

@@ -154,7 +154,7 @@ def mp4(name, data):
 
 SIZES = [10, 12, 9, 11, 10, 8]
 EDITS = box(b"edts", full(b"elst", words(1, 100, 1024, 0x10000)))
-SMPB = b" 00000000 00000840 000001CA 00000000000013F6" + b" 00000000" * 8
+SMPB = b" 00000000 00000400 00000100 0000000000001300" + b" 00000000" * 8
 ITUN = box(b"udta", full(b"meta", box(b"ilst", box(b"----", full(b"mean", b"com.apple.iTunes"), full(b"name", b"iTunSMPB"), box(b"data", words(1, 0), SMPB)))))
 mp4("front", m4a(SIZES))
 mp4("behind", m4a(SIZES, front=False))
