@@ -244,7 +244,7 @@ function sayWhereFrom(url) {
     const entry = found();
     if (!entry || turn !== state.turn) return Boolean(entry);
     const words = entry.serverTiming.map((t) => [t.name, t.description, t.duration ? `${t.duration.toFixed(1)} ms` : ""].filter(Boolean).join(" "));
-    $("drop-about").textContent = `from tap to sound · edge: ${words.join(", ")}`;
+    $("drop-about").textContent = `from tap to sound · ${words.join(", ")}`;
     return true;
   };
   if (tell() || !window.PerformanceObserver) return;
@@ -312,17 +312,22 @@ function row(track, index) {
   time.className = "time";
   time.textContent = clock(track.duration_ms / 1000);
   button.append(number, picture, names, time);
-  button.addEventListener("click", (event) => play(index, event.timeStamp));
+  button.addEventListener("click", (event) => play(state.tracks.indexOf(track), event.timeStamp));
   item.append(button);
   return item;
 }
 
-function show(index) {
-  const track = state.tracks[index];
+/** Marks the row that plays. */
+function mark(id) {
   for (const button of document.querySelectorAll(".track")) {
-    if (button.dataset.id === track.id) button.setAttribute("aria-current", "true");
+    if (button.dataset.id === id) button.setAttribute("aria-current", "true");
     else button.removeAttribute("aria-current");
   }
+}
+
+function show(index) {
+  const track = state.tracks[index];
+  mark(track.id);
   $("now-title").textContent = track.name;
   $("now-artist").textContent = artists(track);
   const art = artOf(track);
@@ -500,21 +505,37 @@ function mediaKeys() {
 
 // --- start ------------------------------------------------------------------------------------------------------
 
+/** How often the list is asked for while tracks are still being made, and after a failure. */
+const LOOK_AGAIN_MS = 2000;
+
+/** Shows the list; new tracks may come before the one that plays, so that one is found again by its id. */
+function list(items) {
+  const playing = state.tracks[state.current]?.id;
+  const known = state.tracks.map((t) => t.id).join();
+  if (items.map((t) => t.id).join() === known) return;
+  state.tracks = items;
+  const focused = document.activeElement?.dataset?.id;
+  const rows = items.map(row);
+  $("tracks").replaceChildren(...rows);
+  $("play").disabled = false;
+  if (playing === undefined) return;
+  state.current = items.findIndex((t) => t.id === playing);
+  mark(playing);
+  $("next").disabled = state.current + 1 >= items.length;
+  rows[items.findIndex((t) => t.id === focused)]?.firstChild.focus();
+}
+
 async function load() {
   try {
-    const { items } = await ask("/v1/tracks");
-    if (items.length === 0) {
-      say("No music here yet. New tracks appear as soon as they are ingested.");
-      setTimeout(load, 3000);
-      return;
-    }
-    say("");
-    state.tracks = items;
-    $("tracks").replaceChildren(...items.map(row));
-    $("play").disabled = false;
+    const { items, ingesting } = await ask("/v1/tracks");
+    list(items);
+    if (ingesting) setTimeout(load, LOOK_AGAIN_MS);
+    if (items.length > 0) return state.current < 0 && say("");
+    say(ingesting ? "The first tracks are being made. They appear here as soon as they can be played." : "No music here yet. Add some: needledrop ingest FOLDER");
+    if (!ingesting) setTimeout(load, LOOK_AGAIN_MS);
   } catch (error) {
     say(error.message);
-    setTimeout(load, 3000);
+    setTimeout(load, LOOK_AGAIN_MS);
   }
 }
 
