@@ -1,0 +1,115 @@
+"""Real music in, six renditions out, all of it through the edge with signed URLs."""
+
+import hashlib
+import json
+import shutil
+import time
+
+from harness import Up, check, decoded_frames, expect, get, run, seconds_of
+
+KINDS = ["ogg", "flac", "mp3", "m4a", "opus", "wav"]
+RENDITIONS = [(kbps, codec) for codec in ("ogg", "m4a") for kbps in (96, 160, 320)]
+
+
+def tags_of(path):
+    _, out, _ = run(["ffprobe", "-v", "error", "-show_entries", "format_tags:stream_tags", "-of", "json", path])
+    found = json.loads(out)
+    tags = dict(found.get("format", {}).get("tags", {}))
+    for stream in found.get("streams", []):
+        tags.update(stream.get("tags", {}))
+    return {name.lower(): value for name, value in tags.items()}
+
+
+@check
+def six_files_become_six_tracks_named_as_tagged(world):
+    items = world.up().wait_ingested(6)
+    names = sorted((t["name"], t["artists"][0]["name"]) for t in items)
+    expect(names == sorted((f"Song in {k}", f"The {k} Band") for k in KINDS), f"listed: {names}")
+    return f"{len(items)} tracks"
+
+
+@check
+def every_rendition_decodes_to_the_length_of_its_source(world):
+    up, folder = world.up(), world.scratch / "renditions"
+    folder.mkdir(exist_ok=True)
+    worst = 0.0
+    for kind in KINDS:
+        frames, rate = decoded_frames(world.music() / f"{kind}.{kind}")
+        track = up.track(kind)
+        for kbps, codec in RENDITIONS:
+            granted = up.stream(track["id"], kbps, codec)
+            status, headers, body = get(granted["urls"][0])
+            expect(status == 200, f"{kind} {kbps}.{codec}: {status}")
+            expect(len(body) == granted["rendition"]["bytes"], f"{kind} {kbps}.{codec}: {len(body)} bytes")
+            file = folder / f"{kind}-{kbps}.{codec}"
+            file.write_bytes(body)
+            got, got_rate = decoded_frames(file)
+            # Compared in seconds, since a rendition may have another rate; one frame of either is the limit.
+            off = abs(got / got_rate - frames / rate)
+            expect(off <= 1.0 / min(rate, got_rate) + 1e-9, f"{kind} {kbps}.{codec} is {off * 1000:.3f} ms off")
+            worst = max(worst, off)
+            tags = tags_of(file)
+            expect(tags.get("title") == f"Song in {kind}", f"{kind} {kbps}.{codec}: title {tags.get('title')!r}")
+            expect(tags.get("artist") == f"The {kind} Band", f"{kind} {kbps}.{codec}: artist {tags.get('artist')!r}")
+    return f"36 renditions, at most {worst * 1e6:.0f} µs off"
+
+
+@check
+def heads_and_entity_tags_are_told(world):
+    up = world.up()
+    granted = up.stream(up.track("flac")["id"], 160, "m4a")
+    head = granted["rendition"]["head_bytes"]
+    expect(0 < head < granted["rendition"]["bytes"], f"head of {head} bytes")
+    status, headers, body = get(granted["urls"][0], {"Range": f"bytes=0-{head - 1}"})
+    expect(status == 206 and len(body) == head, f"{status}, {len(body)} bytes")
+    file = world.scratch / "head.m4a"
+    file.write_bytes(body)
+    # The index stands in front, so the head alone plays its 30 seconds.
+    _, raw, _ = run(["ffmpeg", "-v", "quiet", "-i", file, "-t", "29.9", "-f", "s16le", "-ac", "1", "-ar", "8000", "-"], check_exit=False)
+    expect(len(raw) >= 2 * 8000 * 29.5, f"the head plays {len(raw) / 16000:.1f} s")
+    expect(headers["ETag"].startswith('"'), f"ETag {headers['ETag']}")
+    expect("no-store" not in headers["Cache-Control"], headers["Cache-Control"])
+    status, _, _ = get(granted["urls"][0], {"If-None-Match": headers["ETag"]})
+    expect(status == 304, f"If-None-Match gives {status}")
+
+
+@check
+def the_demo_record_plays_after_a_first_start_without_music(world):
+    data = world.scratch / "demo"
+    up = Up(world, data, name="demo")
+    try:
+        began = time.monotonic()
+        while not up.tracks()["items"]:
+            expect(time.monotonic() - began < 120, "no demo track after two minutes")
+            time.sleep(0.3)
+        first = up.tracks()["items"][0]
+        status, _, body = get(up.stream(first["id"], 96, "ogg")["urls"][0])
+        expect(status == 200 and body[:4] == b"OggS", f"{status} {body[:4]!r}")
+        expect(first["album"]["name"] == "First Drop", f"album {first['album']}")
+        status, headers, art = get(up.base + first["art"])
+        expect(status == 200 and headers["Content-Type"] == "image/jpeg" and art[:2] == b"\xff\xd8", f"art: {status}")
+        return f"first track after {time.monotonic() - began:.1f} s"
+    finally:
+        up.server.stop()
+
+
+@check
+def ingest_goes_on_past_a_broken_file_and_costs_nothing_the_second_time(world):
+    folder, data = world.scratch / "mixed", world.scratch / "mixed-data"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(world.music() / "mp3.mp3", folder)
+    (folder / "empty.flac").write_bytes(b"")
+    (folder / "broken.flac").write_bytes((world.music() / "flac.flac").read_bytes()[:5000])
+    (folder / "noise.ogg").write_bytes(hashlib.sha512(b"x").digest() * 50)
+    code, _, err = world.needledrop("ingest", "--data", data, folder, check_exit=False, timeout=200)
+    expect(code == 1, f"exit code {code}")
+    for name in ["empty.flac", "noise.ogg"]:
+        expect(name in err.decode(), f"{name} is not named: {err.decode()[-300:]}")
+    began = time.monotonic()
+    code, out, _ = world.needledrop("ingest", "--data", data, world.scratch / "mixed/mp3.mp3")
+    took = time.monotonic() - began
+    expect(code == 0 and b"unchanged" in out, f"exit {code}: {out[-200:]!r}")
+    expect(took < 3, f"an unchanged file took {took:.1f} s")
+    leftovers = [p for p in data.rglob("*") if "tmp" in p.parts and p.is_file()]
+    expect(not leftovers, f"left behind: {leftovers[:3]}")
+    expect(seconds_of(folder / "mp3.mp3") > 0, "the source was touched")

@@ -1,0 +1,78 @@
+"""An origin that nobody here wrote, as far as the edge can tell: Python's own HTTP server with ranges.
+
+It serves the objects of the case table, and can be told to die in the middle of a body.
+"""
+
+import re
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Origin:
+    """Objects by path: {path: (bytes, fields)}; `dying` paths send half of what they promise."""
+
+    def __init__(self, objects):
+        self.objects, self.dying, self.asked = objects, set(), []
+        origin = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_):
+                pass
+
+            def do_HEAD(self):
+                self.answer(send_body=False)
+
+            def do_GET(self):
+                self.answer(send_body=True)
+
+            def answer(self, send_body):
+                origin.asked.append((self.command, self.path, dict(self.headers)))
+                found = origin.objects.get(self.path)
+                if found is None:
+                    self.send_response(404)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                data, fields = found
+                ranged = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+                unmodified = fields.get("ETag") and self.headers.get("If-None-Match") == fields["ETag"]
+                if unmodified:
+                    self.send_response(304)
+                elif ranged and int(ranged.group(1)) >= len(data):
+                    self.send_response(416)
+                    fields = {**fields, "Content-Range": f"bytes */{len(data)}"}
+                    data = b""
+                elif ranged:
+                    first = int(ranged.group(1))
+                    last = min(int(ranged.group(2) or len(data)), len(data) - 1)
+                    self.send_response(206)
+                    fields = {**fields, "Content-Range": f"bytes {first}-{last}/{len(data)}"}
+                    data = data[first:last + 1]
+                else:
+                    self.send_response(200)
+                for name, value in fields.items():
+                    self.send_header(name, value)
+                if not unmodified:
+                    self.send_header("Content-Length", str(len(data)))
+                self.send_header("Accept-Ranges", "bytes")
+                self.end_headers()
+                if not send_body or unmodified:
+                    return
+                if self.path in origin.dying:
+                    self.wfile.write(data[:len(data) // 2])
+                    self.wfile.flush()
+                    self.close_connection = True
+                    return
+                self.wfile.write(data)
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.port = self.server.server_address[1]
+        self.base = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
