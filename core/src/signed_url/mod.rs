@@ -24,7 +24,7 @@ use crate::object_path::ObjectPath;
 use crate::refusal::Refusal;
 use crate::time::UnixSeconds;
 
-pub use keyring::{KeyId, KeyState, Keyring, KeyringError, Secret};
+pub use keyring::{KEYS_MAX, Key, KeyId, KeyState, Keyring, KeyringError, Secret};
 pub use sign::sign;
 pub use verify::verify;
 
