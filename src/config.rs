@@ -1,0 +1,182 @@
+//! The configuration file: what may stand in it, and what the roles decided from it.
+//!
+//! Every role reads the same TOML file (`--config`, or `needledrop.toml` in the working
+//! folder if there is one). Environment variables and flags go over it. An unknown key is
+//! an error that names it. `--print-config` shows what was decided, in the same format.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+/// The file in the working folder that is read without being named.
+pub const DEFAULT_FILE: &str = "needledrop.toml";
+
+/// The whole file. Every section and every key may be left out.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// The folder that everything is kept in.
+    pub data: Option<PathBuf>,
+    /// `needledrop up`.
+    pub up: Up,
+    /// `needledrop origin`.
+    pub origin: Origin,
+    /// `needledrop edge`.
+    pub edge: Edge,
+}
+
+/// Settings of `needledrop up`.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Up {
+    /// Folders of music; without any, the built-in demo library plays.
+    pub music: Vec<PathBuf>,
+    /// Where the page and the audio are served over plain HTTP.
+    pub listen: Option<SocketAddr>,
+    /// Where they are served over TLS (HTTP/1.1, HTTP/2) and QUIC (HTTP/3).
+    pub tls_listen: Option<SocketAddr>,
+    /// Scheme and authority put into URLs instead of the Host that was used.
+    pub public_url: Option<String>,
+    /// Folder of certificates.
+    pub certs: Option<PathBuf>,
+    /// Cache size, such as "1GiB".
+    pub cache_size: Option<String>,
+}
+
+/// Settings of `needledrop origin`.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Origin {
+    /// Where edges connect (TLS).
+    pub listen: Option<SocketAddr>,
+    /// Certificate chain, PEM.
+    pub cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key: Option<PathBuf>,
+    /// The authority whose certificates edges show, PEM.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Settings of `needledrop edge`.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Edge {
+    /// The name in Cache-Status.
+    pub name: Option<String>,
+    /// Plain HTTP listeners.
+    pub listen: Vec<SocketAddr>,
+    /// TLS and QUIC listeners.
+    pub tls_listen: Vec<SocketAddr>,
+    /// Certificate chain, PEM.
+    pub cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub key: Option<PathBuf>,
+    /// The file of signing keys.
+    pub keys: Option<PathBuf>,
+    /// Scheme and authority of the upstream.
+    pub upstream: Option<String>,
+    /// Authorities to trust upstream, PEM; without it the system's.
+    pub upstream_ca: Option<PathBuf>,
+    /// Certificate to show upstream, PEM.
+    pub client_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub client_key: Option<PathBuf>,
+    /// The folder of the cache; this edge's alone.
+    pub cache: Option<PathBuf>,
+    /// Cache size, such as "20GiB".
+    pub cache_size: Option<String>,
+    /// Path prefixes served without a signature.
+    pub public: Option<Vec<String>>,
+    /// Networks whose Forwarded header is believed.
+    pub trusted: Vec<String>,
+    /// Whether trusted peers begin connections with a PROXY v2 header.
+    pub proxy_v2: bool,
+}
+
+/// Why the configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// What the file system says.
+        source: std::io::Error,
+    },
+    /// The file is not what this version understands; the message names key and line.
+    #[error("{path}: {source}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+}
+
+impl Config {
+    /// Reads `file`, or the default file if that exists, or gives the defaults.
+    ///
+    /// # Errors
+    /// The named file is missing or unreadable, or has an unknown key or a wrong value.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = match file {
+            Some(path) => path,
+            None if Path::new(DEFAULT_FILE).exists() => Path::new(DEFAULT_FILE),
+            None => return Ok(Self::default()),
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|source| ConfigError::Invalid { path: path.to_owned(), source: Box::new(source) })
+    }
+
+    /// The configuration as TOML, for `--print-config`.
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).expect("plain tables of strings, numbers and lists")
+    }
+}
+
+/// The folder for data that nobody named: the user's data folder, else one here.
+pub fn default_data() -> PathBuf {
+    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/share"));
+    let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).or_else(home);
+    base.map_or_else(|| PathBuf::from("needledrop-data"), |base| base.join("needledrop"))
+}
+
+/// The vault of ingested music in a data folder.
+pub fn vault(data: &Path) -> PathBuf {
+    data.join("vault")
+}
+
+/// The vault of the demo library in a data folder.
+pub fn demo_vault(data: &Path) -> PathBuf {
+    data.join("demo")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_key_is_refused_by_name() {
+        let error = toml::from_str::<Config>("[edge]\nlissten = []\n").unwrap_err().to_string();
+        assert!(error.contains("lissten"), "{error}");
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read_again() {
+        let mut config = Config::default();
+        config.edge.name = Some("edge-fra1".into());
+        config.up.listen = Some("127.0.0.1:4040".parse().unwrap());
+        let again: Config = toml::from_str(&config.to_toml()).unwrap();
+        assert_eq!(again.to_toml(), config.to_toml());
+    }
+
+    #[test]
+    fn a_missing_named_file_is_an_error_and_a_missing_default_is_not() {
+        assert!(Config::load(Some(Path::new("/nowhere/at-all.toml"))).is_err());
+    }
+}

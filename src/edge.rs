@@ -1,0 +1,227 @@
+//! `needledrop edge`: signed range requests from a cache, in front of any origin.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use http::Uri;
+use needledrop_core::{Cidr, Keyring};
+use needledrop_edge::{Edge, Shelf, Slab, Upstream};
+use needledrop_http::{Certificates, Client, ClientConfig, Doors, DoorsConfig, Identity, Roots};
+
+use crate::{config, keyfile, origin, serve, units};
+
+/// Time for listeners to finish what they are fetching: two steps of 512 KiB on a slow line.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How large a cache is that nobody gave a size.
+const CACHE_SIZE: &str = "1GiB";
+
+/// Time for upstream to accept a connection. Within a region a healthy one needs milliseconds.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Time for upstream to send the head of an answer.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time between two pieces of an upstream body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Arguments of `needledrop edge`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Scheme and authority of the upstream, such as https://origin.example:4500
+    #[arg(long, env = "NEEDLEDROP_EDGE_UPSTREAM", value_name = "URL")]
+    upstream: Option<String>,
+
+    /// Plain HTTP listener (repeatable)
+    #[arg(long, env = "NEEDLEDROP_EDGE_LISTEN", value_name = "ADDR", value_delimiter = ',')]
+    listen: Vec<SocketAddr>,
+
+    /// TLS (HTTP/1.1, HTTP/2) and QUIC (HTTP/3) listener (repeatable)
+    #[arg(long, env = "NEEDLEDROP_EDGE_TLS_LISTEN", value_name = "ADDR", value_delimiter = ',')]
+    tls_listen: Vec<SocketAddr>,
+
+    /// Certificate chain, PEM [default: certs/server.pem]
+    #[arg(long, env = "NEEDLEDROP_EDGE_CERT", value_name = "FILE")]
+    cert: Option<PathBuf>,
+
+    /// Its private key, PEM [default: certs/server.key]
+    #[arg(long, env = "NEEDLEDROP_EDGE_KEY", value_name = "FILE")]
+    key: Option<PathBuf>,
+
+    /// The key file of signed URLs [default: keys.toml in the data folder]
+    #[arg(long, env = "NEEDLEDROP_KEYS", value_name = "FILE")]
+    keys: Option<PathBuf>,
+
+    /// Authorities to trust upstream, PEM [default: the system's]
+    #[arg(long, env = "NEEDLEDROP_EDGE_UPSTREAM_CA", value_name = "FILE")]
+    upstream_ca: Option<PathBuf>,
+
+    /// Certificate to show upstream, PEM
+    #[arg(long, env = "NEEDLEDROP_EDGE_CLIENT_CERT", value_name = "FILE")]
+    client_cert: Option<PathBuf>,
+
+    /// Its private key, PEM
+    #[arg(long, env = "NEEDLEDROP_EDGE_CLIENT_KEY", value_name = "FILE")]
+    client_key: Option<PathBuf>,
+
+    /// The cache folder, this edge's alone [default: cache in the data folder]
+    #[arg(long, env = "NEEDLEDROP_EDGE_CACHE", value_name = "DIR")]
+    cache: Option<PathBuf>,
+
+    /// Cache size [default: 1GiB]
+    #[arg(long, env = "NEEDLEDROP_EDGE_CACHE_SIZE", value_name = "SIZE")]
+    cache_size: Option<String>,
+
+    /// The name in Cache-Status [default: needledrop]
+    #[arg(long, env = "NEEDLEDROP_EDGE_NAME", value_name = "NAME")]
+    name: Option<String>,
+
+    /// A network whose Forwarded header (or PROXY v2) is believed (repeatable)
+    #[arg(long, value_name = "CIDR")]
+    trusted: Vec<String>,
+
+    /// Connections from trusted peers begin with a PROXY v2 header
+    #[arg(long)]
+    proxy_v2: bool,
+}
+
+impl Args {
+    /// Flags and environment go over the file.
+    pub fn decide(&self, config: &mut config::Edge) {
+        let certs = needledrop_http::DevCerts::paths(Path::new("certs"));
+        config.upstream = self.upstream.clone().or(config.upstream.take());
+        if !self.listen.is_empty() || !self.tls_listen.is_empty() {
+            config.listen.clone_from(&self.listen);
+            config.tls_listen.clone_from(&self.tls_listen);
+        }
+        config.cert = self.cert.clone().or(config.cert.take()).or(Some(certs.server));
+        config.key = self.key.clone().or(config.key.take()).or(Some(certs.server_key));
+        config.keys = self.keys.clone().or(config.keys.take());
+        config.upstream_ca = self.upstream_ca.clone().or(config.upstream_ca.take());
+        config.client_cert = self.client_cert.clone().or(config.client_cert.take());
+        config.client_key = self.client_key.clone().or(config.client_key.take());
+        config.cache = self.cache.clone().or(config.cache.take());
+        config.cache_size = self.cache_size.clone().or(config.cache_size.take()).or(Some(CACHE_SIZE.into()));
+        config.name = self.name.clone().or(config.name.take()).or(Some("needledrop".into()));
+        config.public.get_or_insert_with(|| vec!["/art/".into()]);
+        if !self.trusted.is_empty() {
+            config.trusted.clone_from(&self.trusted);
+        }
+        config.proxy_v2 |= self.proxy_v2;
+    }
+}
+
+/// Runs the subcommand until it is told to stop.
+pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
+    let upstream = config.upstream.as_deref().ok_or("say where the origin is: --upstream https://HOST:PORT")?;
+    if config.listen.is_empty() && config.tls_listen.is_empty() {
+        return Err("say where to listen: --listen ADDR for plain HTTP, --tls-listen ADDR for TLS and QUIC".into());
+    }
+    let key_path = config.keys.clone().unwrap_or_else(|| keyfile::default_path(data));
+    let keys = Arc::new(ArcSwap::from_pointee(keyfile::load(&key_path)?));
+    let roots = config.upstream_ca.clone().map_or(Roots::System, Roots::Pem);
+    let identity = match (config.client_cert.clone(), config.client_key.clone()) {
+        (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
+        (None, None) => None,
+        _ => return Err("--client-cert and --client-key go together".into()),
+    };
+    let shelf = shelf(
+        upstream,
+        roots,
+        identity,
+        &config.cache.clone().unwrap_or_else(|| data.join("cache")),
+        config.cache_size.as_deref().unwrap_or(CACHE_SIZE),
+    )?;
+    let certificates = certificates(&config)?;
+    let doors_config = doors_config(&config, certificates.clone())?;
+    let name = parse_name(config.name.as_deref().unwrap_or("needledrop"))?;
+    let edge = Edge::new(name, keys.clone(), config.public.clone().unwrap_or_default(), shelf);
+    serve::block_on(async move {
+        let doors = Doors::bind(doors_config).map_err(|error| error.to_string())?;
+        for address in doors.plain_addrs() {
+            println!("edge on http://{address}");
+        }
+        for address in doors.tls_addrs() {
+            println!("edge on https://{address} (HTTP/1.1, HTTP/2; HTTP/3 on the same UDP port)");
+        }
+        let running = doors.serve(Arc::new(edge));
+        let following = tokio::spawn(keyfile::follow(key_path, keys));
+        let hangup = certificates.map(|certificates| tokio::spawn(serve::on_hangup(origin::reload(certificates))));
+        serve::until_stopped().await?;
+        following.abort();
+        if let Some(hangup) = hangup {
+            hangup.abort();
+        }
+        serve::drain(vec![running], DRAIN).await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Objects, blocks and the way upstream. Blocks on files.
+pub fn shelf(
+    upstream: &str,
+    roots: Roots,
+    identity: Option<Identity>,
+    cache: &Path,
+    cache_size: &str,
+) -> Result<Arc<Shelf>, String> {
+    let base: Uri = upstream.parse().map_err(|error| format!("--upstream {upstream}: {error}"))?;
+    if base.scheme().is_none() || base.authority().is_none() || base.path() != "/" || base.query().is_some() {
+        return Err(format!("--upstream {upstream}: write it as https://HOST:PORT, without a path"));
+    }
+    let client = Client::new(&ClientConfig {
+        roots,
+        identity,
+        connect_timeout: CONNECT_TIMEOUT,
+        head_timeout: HEAD_TIMEOUT,
+        body_timeout: BODY_TIMEOUT,
+        ..ClientConfig::default()
+    });
+    let client = client.map_err(|error| format!("upstream: {error}"))?;
+    let bytes = units::parse_bytes(cache_size).map_err(|error| format!("cache size: {error}"))?;
+    let slab = Slab::open(cache, bytes).map_err(|error| error.to_string())?;
+    Ok(Shelf::new(slab, Upstream::new(client, &base)))
+}
+
+/// The name of an edge is a token in structured fields (RFC 9651 section 3.3.4).
+pub fn parse_name(name: &str) -> Result<String, String> {
+    let begins_well = name.starts_with(|first: char| first.is_ascii_alphabetic());
+    let goes_on_well = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    match begins_well && goes_on_well && name.len() <= 64 {
+        true => Ok(name.to_owned()),
+        false => {
+            Err(format!("--name {name:?}: begin with a letter, then letters, digits, `-`, `_` and `.`, at most 64"))
+        }
+    }
+}
+
+/// Signing keys as an edge holds them.
+pub type Keys = Arc<ArcSwap<Keyring>>;
+
+fn certificates(config: &config::Edge) -> Result<Option<Arc<Certificates>>, String> {
+    let (Some(cert), Some(key)) = (&config.cert, &config.key) else { return Ok(None) };
+    if config.tls_listen.is_empty() {
+        return Ok(None);
+    }
+    Certificates::load(cert, key)
+        .map(Some)
+        .map_err(|error| format!("{error}; `needledrop certs` makes certificates for development"))
+}
+
+fn doors_config(config: &config::Edge, certificates: Option<Arc<Certificates>>) -> Result<DoorsConfig, String> {
+    let trusted: Result<Vec<_>, _> = config.trusted.iter().map(|network| Cidr::parse(network)).collect();
+    Ok(DoorsConfig {
+        plain: config.listen.clone(),
+        tls: config.tls_listen.clone(),
+        quic: config.tls_listen.clone(),
+        certificates,
+        trusted: trusted.map_err(|error| format!("trusted: {error}"))?,
+        proxy_v2: config.proxy_v2,
+        alt_svc: config.tls_listen.first().map(SocketAddr::port).filter(|port| *port != 0),
+        ..DoorsConfig::default()
+    })
+}

@@ -1,0 +1,50 @@
+//! The one handler behind `up`'s doors: the page, its calls, and the edge for everything else.
+
+use http::{Response, StatusCode, uri::Authority};
+use needledrop_core::Problem;
+use needledrop_edge::Edge;
+use needledrop_http::{Body, Handler, Request, problem};
+
+use crate::{api::Api, page};
+
+/// The page, its calls and the edge under one address.
+pub struct Front {
+    /// The calls.
+    pub api: Api,
+    /// Audio and artwork.
+    pub edge: Edge,
+    /// Hosts that page and calls answer to; empty for all. On loopback this keeps a hostile
+    /// web site from reaching them under a name of its own (DNS rebinding).
+    pub hosts: Vec<String>,
+}
+
+impl Front {
+    fn knows_host(&self, request: &Request) -> bool {
+        if self.hosts.is_empty() {
+            return true;
+        }
+        let authority = request.authority().and_then(|text| text.parse::<Authority>().ok());
+        authority.is_some_and(|authority| self.hosts.iter().any(|host| host.eq_ignore_ascii_case(authority.host())))
+    }
+}
+
+impl Handler for Front {
+    async fn call(&self, request: Request) -> Response<Body> {
+        let path = request.uri.path();
+        let is_audio = path.starts_with("/tracks/") || path.starts_with("/art/");
+        if is_audio {
+            return self.edge.call(request).await;
+        }
+        if !self.knows_host(&request) {
+            let title = "This host is not served here";
+            let said = Problem::new("host", title, StatusCode::MISDIRECTED_REQUEST.as_u16());
+            return problem(&said.with_detail("Use localhost, or start with --public-url for another name"));
+        }
+        if path.starts_with("/v1/") {
+            return self.api.answer(&request);
+        }
+        page::answer(&request).unwrap_or_else(|| {
+            problem(&Problem::new("not-found", "There is nothing here", StatusCode::NOT_FOUND.as_u16()))
+        })
+    }
+}

@@ -1,0 +1,327 @@
+//! `needledrop up`: origin, edge, library and page in one process, over the real path.
+
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+    time::{Duration, SystemTime},
+};
+
+use arc_swap::ArcSwap;
+use http::Uri;
+use needledrop_edge::Edge;
+use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Identity, Roots, Running};
+use needledrop_origin::{
+    Origin, Vault, Writer,
+    ingest::{IngestOptions, Report, ingest, ingest_built_in},
+};
+
+use crate::{api::Api, config, demo, edge, front::Front, ingest::Display, keyfile, listing::Listing, origin, serve};
+
+/// Page and audio over plain HTTP: loopback only, so nothing must be trusted first.
+const LISTEN: &str = "127.0.0.1:4040";
+/// The same over TLS and QUIC.
+const TLS_LISTEN: &str = "127.0.0.1:4443";
+/// How many ports above the usual one are tried when that is taken.
+const PORTS_TRIED: u16 = 10;
+/// Cache size unless said otherwise.
+const CACHE_SIZE: &str = "1GiB";
+/// Time for running answers to finish on Ctrl-C. A player in the middle of a song is cut off then.
+const DRAIN: Duration = Duration::from_millis(700);
+
+/// Arguments of `needledrop up`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A folder of music (repeatable) [default: what was ingested, else a demo library made here]
+    #[arg(long, env = "NEEDLEDROP_MUSIC", value_name = "DIR", value_delimiter = ',')]
+    music: Vec<PathBuf>,
+
+    /// Plain HTTP for page and audio [default: 127.0.0.1:4040]
+    #[arg(long, env = "NEEDLEDROP_LISTEN", value_name = "ADDR")]
+    listen: Option<SocketAddr>,
+
+    /// TLS (HTTP/1.1, HTTP/2) and QUIC (HTTP/3) for the same [default: 127.0.0.1:4443]
+    #[arg(long, env = "NEEDLEDROP_TLS_LISTEN", value_name = "ADDR")]
+    tls_listen: Option<SocketAddr>,
+
+    /// Scheme and host put into URLs [default: those the client used]
+    #[arg(long, env = "NEEDLEDROP_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+
+    /// Folder of certificates, as made by `needledrop certs` [default: certs in the data folder]
+    #[arg(long, env = "NEEDLEDROP_CERTS", value_name = "DIR")]
+    certs: Option<PathBuf>,
+
+    /// Cache size [default: 1GiB]
+    #[arg(long, env = "NEEDLEDROP_CACHE_SIZE", value_name = "SIZE")]
+    cache_size: Option<String>,
+}
+
+impl Args {
+    /// Flags and environment go over the file; where nobody decided, a free port may be taken.
+    pub fn decide(&self, config: &mut config::Up) {
+        if !self.music.is_empty() {
+            config.music.clone_from(&self.music);
+        }
+        config.listen = self.listen.or(config.listen);
+        config.tls_listen = self.tls_listen.or(config.tls_listen);
+        config.public_url = self.public_url.clone().or(config.public_url.take());
+        config.certs = self.certs.clone().or(config.certs.take());
+        config.cache_size = self.cache_size.clone().or(config.cache_size.take()).or(Some(CACHE_SIZE.into()));
+    }
+}
+
+/// Runs the subcommand until it is told to stop.
+pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String> {
+    for music in &config.music {
+        std::fs::metadata(music).map_err(|error| format!("--music {}: {error}", music.display()))?;
+    }
+    let public_url = config.public_url.as_deref().map(parse_public_url).transpose()?;
+    let key_path = keyfile::default_path(data);
+    let keys = Arc::new(ArcSwap::from_pointee(keyfile::load_or_make(&key_path)?));
+    let certs_dir = config.certs.clone().unwrap_or_else(|| data.join("certs"));
+    let certs = DevCerts::ensure(&certs_dir, &[], SystemTime::now()).map_err(|error| error.to_string())?;
+    let source = Source::choose(&config.music, data)?;
+    let (listing, library) = Listing::open(source.vault.clone())?;
+
+    serve::block_on(async move {
+        let (origin, upstream) = start_origin(&certs, &source.vault)?;
+        let identity = Identity { certificate: certs.edge.clone(), key: certs.edge_key.clone() };
+        let size = config.cache_size.as_deref().unwrap_or(CACHE_SIZE);
+        let shelf = edge::shelf(&upstream, Roots::Pem(certs.ca.clone()), Some(identity), &data.join("cache"), size)?;
+        let certificates = Certificates::load(&certs.server, &certs.server_key).map_err(|error| error.to_string())?;
+        let doors = open_doors(&config, &certificates)?;
+        let ingesting = Arc::new(AtomicBool::new(source.has_work()));
+        let addresses = Addresses::of(&doors);
+        let front = Front {
+            api: Api::new(listing.clone(), keys.clone(), public_url.clone(), ingesting.clone()),
+            edge: Edge::new("needledrop".into(), keys.clone(), vec!["/art/".into()], shelf),
+            hosts: addresses.hosts(public_url.as_deref()),
+        };
+        let running = doors.serve(Arc::new(front));
+        let tasks = [
+            tokio::spawn(keyfile::follow(key_path, keys)),
+            tokio::spawn(listing.clone().follow(library)),
+            tokio::spawn(serve::on_hangup(origin::reload(certificates))),
+        ];
+        tell(&addresses, listing.now().tracks.len(), &source, &certs);
+        let stop = Arc::new(AtomicBool::new(false));
+        let maker = source.start(stop.clone(), ingesting);
+        serve::until_stopped().await?;
+        eprintln!("\nstopping");
+        stop.store(true, Ordering::Relaxed);
+        tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        serve::drain(vec![running, origin], DRAIN).await;
+        if let Some(maker) = maker {
+            let _ = tokio::task::spawn_blocking(|| maker.join()).await;
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+fn start_origin(certs: &DevCerts, vault: &Path) -> Result<(Running, String), String> {
+    let certificates = Certificates::load(&certs.origin, &certs.origin_key).map_err(|error| error.to_string())?;
+    let (doors, address) = origin::bind(SocketAddr::from(([127, 0, 0, 1], 0)), &certificates, &certs.ca)?;
+    let running = doors.serve(Arc::new(Origin::new(Vault::at(vault))));
+    Ok((running, format!("https://{address}")))
+}
+
+/// Opens the doors where they were asked for, or near the usual ports.
+fn open_doors(config: &config::Up, certificates: &Arc<Certificates>) -> Result<Doors, String> {
+    let usual = |text: &str| text.parse::<SocketAddr>().expect("a constant address");
+    let plain = config.listen.unwrap_or_else(|| usual(LISTEN));
+    let tls = config.tls_listen.unwrap_or_else(|| usual(TLS_LISTEN));
+    let (mut plain_port, mut tls_port) = (plain.port(), tls.port());
+    loop {
+        let (plain, tls) = (with_port(plain, plain_port), with_port(tls, tls_port));
+        let bound = Doors::bind(DoorsConfig {
+            plain: vec![plain],
+            tls: vec![tls],
+            quic: vec![tls],
+            certificates: Some(certificates.clone()),
+            alt_svc: Some(tls.port()).filter(|port| *port != 0),
+            ..DoorsConfig::default()
+        });
+        match bound {
+            Err(DoorsError::Bind { address, reason }) if reason.kind() == ErrorKind::AddrInUse => {
+                let is_plain = address == plain;
+                let (asked, port, first) = match is_plain {
+                    true => (config.listen.is_some(), &mut plain_port, usual(LISTEN).port()),
+                    false => (config.tls_listen.is_some(), &mut tls_port, usual(TLS_LISTEN).port()),
+                };
+                if asked || *port + 1 >= first + PORTS_TRIED {
+                    let flag = if is_plain { "--listen" } else { "--tls-listen" };
+                    return Err(format!("{address} is in use by another program; choose another with {flag} ADDR"));
+                }
+                *port += 1;
+            }
+            bound => return bound.map_err(|error| error.to_string()),
+        }
+    }
+}
+
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
+}
+
+fn parse_public_url(text: &str) -> Result<String, String> {
+    let url: Uri = text.parse().map_err(|error| format!("--public-url {text}: {error}"))?;
+    let is_base = matches!(url.scheme_str(), Some("http" | "https")) && url.authority().is_some() && url.path() == "/";
+    match is_base && url.query().is_none() {
+        true => Ok(text.trim_end_matches('/').to_owned()),
+        false => Err(format!("--public-url {text}: write it as https://HOST or https://HOST:PORT")),
+    }
+}
+
+/// Where the doors are.
+struct Addresses {
+    plain: SocketAddr,
+    tls: SocketAddr,
+}
+
+impl Addresses {
+    fn of(doors: &Doors) -> Self {
+        Self { plain: doors.plain_addrs()[0], tls: doors.tls_addrs()[0] }
+    }
+
+    /// Hosts that may be asked for: anything once the doors are open to other machines.
+    fn hosts(&self, public_url: Option<&str>) -> Vec<String> {
+        let is_local = |address: SocketAddr| address.ip().is_loopback();
+        if !is_local(self.plain) || !is_local(self.tls) {
+            return Vec::new();
+        }
+        let public = public_url.and_then(|url| url.parse::<Uri>().ok()?.host().map(str::to_owned));
+        ["localhost", "127.0.0.1", "[::1]"].into_iter().map(str::to_owned).chain(public).collect()
+    }
+}
+
+/// `localhost` rather than an address where it is one: browsers trust it more.
+fn host(address: SocketAddr) -> String {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_loopback() => format!("localhost:{}", address.port()),
+        _ => address.to_string(),
+    }
+}
+
+fn tell(addresses: &Addresses, tracks: usize, source: &Source, certs: &DevCerts) {
+    let count = match (tracks, source.has_work()) {
+        (0, true) => "the first track in a few seconds".to_owned(),
+        (1, _) => "1 track".to_owned(),
+        (count, _) => format!("{count} tracks"),
+    };
+    println!("needledrop {}\n", env!("CARGO_PKG_VERSION"));
+    println!("  listen    http://{}/", host(addresses.plain));
+    println!(
+        "  TLS       https://{}/   HTTP/1.1, HTTP/2, HTTP/3; trust {} first",
+        host(addresses.tls),
+        certs.ca.display()
+    );
+    println!("  library   {count}, in {}", source.vault.display());
+    println!("  stop      Ctrl-C\n");
+}
+
+/// Where the music comes from.
+struct Source {
+    vault: PathBuf,
+    work: Work,
+}
+
+enum Work {
+    /// The library as it is.
+    None,
+    /// These folders.
+    Music(Vec<PathBuf>),
+    /// The demo library, where it is not complete.
+    Demo,
+}
+
+impl Source {
+    fn choose(music: &[PathBuf], data: &Path) -> Result<Self, String> {
+        let vault = config::vault(data);
+        if !music.is_empty() {
+            return Ok(Self { vault, work: Work::Music(music.to_vec()) });
+        }
+        let ingested = needledrop_origin::Library::open(&Vault::at(&vault)).map_err(|error| error.to_string())?;
+        if !ingested.is_empty() {
+            return Ok(Self { vault, work: Work::None });
+        }
+        let vault = config::demo_vault(data);
+        let made = needledrop_origin::Library::open(&Vault::at(&vault)).map_err(|error| error.to_string())?;
+        let work = if made.len() < needledrop_media::compose::TRACKS { Work::Demo } else { Work::None };
+        Ok(Self { vault, work })
+    }
+
+    fn has_work(&self) -> bool {
+        !matches!(self.work, Work::None)
+    }
+
+    /// Makes tracks in a thread of its own, while what is there already plays.
+    fn start(self, stop: Arc<AtomicBool>, ingesting: Arc<AtomicBool>) -> Option<JoinHandle<()>> {
+        if !self.has_work() {
+            return None;
+        }
+        Some(std::thread::spawn(move || {
+            self.make(&stop);
+            ingesting.store(false, Ordering::Relaxed);
+        }))
+    }
+
+    fn make(&self, stop: &AtomicBool) {
+        let writer = match Writer::open(&Vault::at(&self.vault)) {
+            Ok(writer) => writer,
+            Err(error) => return eprintln!("needledrop: no tracks can be added: {error}"),
+        };
+        let display = Display::new(false);
+        let events = |event: needledrop_origin::ingest::Event<'_>| display.show(&event);
+        let options = IngestOptions::default();
+        let report = match &self.work {
+            Work::Music(paths) => ingest(paths, &writer, &options, stop, &events),
+            Work::Demo => ingest_built_in(demo::sources(), &writer, &options, stop, &events),
+            Work::None => return,
+        };
+        display.finish();
+        summarise(&report);
+    }
+}
+
+fn summarise(report: &Report) {
+    for failure in &report.failed {
+        eprintln!("needledrop: {}: {}", failure.source, failure.reason);
+    }
+    if let Some(fatal) = &report.fatal {
+        eprintln!("needledrop: {fatal}");
+    }
+    if report.encoded > 0 && !report.stopped {
+        eprintln!("{} tracks added", report.encoded);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_url_is_scheme_and_host() {
+        assert_eq!(parse_public_url("https://music.example/"), Ok("https://music.example".to_owned()));
+        for wrong in ["music.example", "ftp://music.example", "https://music.example/path", "https://music.example/?q"]
+        {
+            assert!(parse_public_url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn on_loopback_only_local_hosts_are_answered() {
+        let local = Addresses { plain: "127.0.0.1:1".parse().unwrap(), tls: "127.0.0.1:2".parse().unwrap() };
+        let hosts = local.hosts(Some("https://music.example:8443"));
+        assert!(hosts.contains(&"localhost".to_owned()) && hosts.contains(&"music.example".to_owned()));
+        let open = Addresses { plain: "0.0.0.0:1".parse().unwrap(), ..local };
+        assert!(open.hosts(None).is_empty());
+    }
+}
