@@ -1,8 +1,8 @@
 //! The other direction: a pooled client for pulls from an origin, ours or not.
 //!
 //! Plain http is HTTP/1.1; https is HTTP/2 or HTTP/1.1 by ALPN, checked against roots of our choice and with our own
-//! client certificate where the origin asks for one. Connections are kept and shared. The client does not retry,
-//! follow redirects, decode or cache: the edge owns these decisions.
+//! client certificate where the origin asks for one. Connections are kept and shared. The client does not retry (but
+//! takes another connection for a request that a closing one never took), follow redirects, decode or cache: the edge owns these decisions.
 
 use std::fmt;
 use std::future::Future;

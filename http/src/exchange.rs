@@ -8,7 +8,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
-use http::header::{ALT_SVC, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue};
+use http::header::{
+    ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Version, request};
 use needledrop_core::network::Cidr;
@@ -48,6 +50,15 @@ pub(crate) struct Exchange<H> {
     pub(crate) alt_svc: Option<HeaderValue>,
 }
 
+/// Fields about one connection. They are the door's business, and malformed on HTTP/2 and HTTP/3 (RFC 9113 8.2.2).
+const HOP_BY_HOP: [HeaderName; 5] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
 /// Alt-Svc for an HTTP/3 port on the same host, valid for a day (RFC 7838).
 pub(crate) fn alt_svc(port: u16) -> HeaderValue {
     HeaderValue::from_str(&format!("h3=\":{port}\"; ma=86400")).expect("digits are a field value")
@@ -63,6 +74,9 @@ impl<H: Handler> Exchange<H> {
             Ok(request) => self.call(request).await,
             Err(refusal) => problem(&refusal),
         };
+        for name in &HOP_BY_HOP {
+            response.headers_mut().remove(name);
+        }
         if let Some(alt_svc) = advertise {
             response.headers_mut().entry(ALT_SVC).or_insert_with(|| alt_svc.clone());
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 /// The bounds of one [`Doors`](crate::Doors). Counts are of things, sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// TCP connections open at once over all plain and TLS doors; further ones wait in the kernel's backlog.
+    /// TCP connections open at once over all plain and TLS doors; further ones wait, all but one per door in the kernel.
     /// 8,192 at about 40 KiB each is 320 MiB, and stays below the usual limit on open files.
     pub connections: usize,
     /// QUIC connections open at once; further ones are refused with CONNECTION_REFUSED, which costs us one packet.

@@ -8,7 +8,7 @@ use world::{ALL, BIG, Via, World, pattern};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_protocol_gives_the_same_answer() {
     let world = World::open();
-    for target in ["/big", "/unknown", "/nothing", "/same", "/panic", "/a?b=%2F&&c=%zz;+~'{}|"] {
+    for target in ["/big", "/unknown", "/nothing", "/same", "/panic", "/hop-by-hop", "/a?b=%2F&&c=%zz;+~'{}|"] {
         let first = world.ask(Via::H1, target).await;
         for via in ALL {
             let answer = world.ask(via, target).await;
@@ -113,4 +113,23 @@ async fn alt_svc_is_advertised_on_secure_tcp_only() {
         let expected = matches!(via, Via::H1Tls | Via::H2).then(|| "h3=\":4433\"; ma=86400".to_owned());
         assert_eq!(advertised, expected, "{via:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_with_a_body_is_answered_without_it() {
+    let world = World::open();
+    let stream = world::tls_stream(world.tls, world::client_tls(&world.certs.ca, None, "h2")).await.unwrap();
+    let (mut h2, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let post = || http::Request::post("https://localhost/take").body(()).unwrap();
+    let (answer, mut body) = h2.send_request(post(), false).unwrap();
+    body.send_data(vec![7; 10_000].into(), false).unwrap();
+    assert_eq!(answer.await.unwrap().status(), 200);
+
+    let mut session = world.connect(Via::H3, None).await.unwrap();
+    let world::Session::H3 { sender, .. } = &mut session else { unreachable!() };
+    let mut stream = sender.send_request(post()).await.unwrap();
+    stream.send_data(vec![7; 10_000].into()).await.unwrap();
+    assert_eq!(stream.recv_response().await.unwrap().status(), 200);
+    assert_eq!(session.ask(Method::GET, "/after", &[]).await.unwrap().status, 200);
 }

@@ -31,6 +31,23 @@ async fn a_client_certificate_gives_the_peer_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resumed_session_keeps_its_name() {
+    let world = mutual(ClientAuth::Required);
+    let identity = Some((world.certs.edge.as_path(), world.certs.edge_key.as_path()));
+    let config = world::client_tls(&world.certs.ca, identity, "http/1.1");
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
+        let mut stream = world::tls_stream(world.tls, config.clone()).await.unwrap();
+        stream.write_all(b"GET /whoami HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("needledrop edge at"), "{answer}");
+        kinds.push(stream.get_ref().1.handshake_kind().unwrap());
+    }
+    assert_eq!(kinds[1], rustls::HandshakeKind::Resumed, "{kinds:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_required_certificate_nothing_is_served() {
     let world = mutual(ClientAuth::Required);
     for via in SECURE {

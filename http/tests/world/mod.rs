@@ -99,6 +99,11 @@ impl Handler for Stage {
         let mut response = Response::new(body);
         response.headers_mut().insert("content-type", "text/plain".parse().unwrap());
         response.headers_mut().insert("etag", "\"v1\"".parse().unwrap());
+        if path == "/hop-by-hop" {
+            for name in ["connection", "keep-alive", "transfer-encoding", "upgrade"] {
+                response.headers_mut().insert(name, "chunked".parse().unwrap());
+            }
+        }
         response
     }
 }
