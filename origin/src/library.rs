@@ -4,7 +4,7 @@
 //! costs one stat when nothing was added. A line that cannot be read is skipped and named in
 //! [`Library::damage`]: one bad line does not take the other tracks away.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use needledrop_core::id::TrackId;
@@ -23,6 +23,8 @@ pub struct Library {
     tracks: Vec<Option<Arc<TrackRecord>>>,
     places: HashMap<TrackId, usize>,
     sources: HashMap<SourceKey, SourceFact>,
+    /// Which sources had which bytes; kept in step with `sources`.
+    by_bytes: HashMap<Digest, BTreeSet<SourceKey>>,
     damage: Vec<Damage>,
 }
 
@@ -47,6 +49,7 @@ impl Library {
             tracks: Vec::new(),
             places: HashMap::new(),
             sources: HashMap::new(),
+            by_bytes: HashMap::new(),
             damage: Vec::new(),
         };
         library.refresh()?;
@@ -97,6 +100,7 @@ impl Library {
                 self.tracks.clear();
                 self.places.clear();
                 self.sources.clear();
+                self.by_bytes.clear();
                 self.damage.clear();
                 lines
             }
@@ -133,16 +137,30 @@ impl Library {
             Record::Library { .. } => {}
             Record::Track(track) => self.put(*track),
             Record::Source(fact) => {
+                self.forget(&fact.source);
+                self.by_bytes.entry(fact.sha256).or_default().insert(fact.source.clone());
                 self.sources.insert(fact.source.clone(), fact);
             }
-            Record::Forgotten { source } => {
-                self.sources.remove(&source);
-            }
+            Record::Forgotten { source } => self.forget(&source),
             Record::Removed { id } => {
                 if let Some(place) = self.places.remove(&id) {
                     self.tracks[place] = None;
                 }
-                self.sources.retain(|_, fact| fact.track != id);
+                let of_track = self.sources.values().filter(|fact| fact.track == id);
+                let gone: Vec<_> = of_track.map(|fact| fact.source.clone()).collect();
+                gone.iter().for_each(|source| self.forget(source));
+            }
+        }
+    }
+
+    fn forget(&mut self, source: &SourceKey) {
+        let Some(fact) = self.sources.remove(source) else {
+            return;
+        };
+        if let Some(twins) = self.by_bytes.get_mut(&fact.sha256) {
+            twins.remove(source);
+            if twins.is_empty() {
+                self.by_bytes.remove(&fact.sha256);
             }
         }
     }
@@ -168,9 +186,8 @@ impl Library {
 
     /// The sources that had these bytes, in order of their names.
     pub(crate) fn sources_with(&self, sha256: &Digest) -> Vec<SourceFact> {
-        let mut found: Vec<_> = self.sources().filter(|fact| fact.sha256 == *sha256).cloned().collect();
-        found.sort_by(|a, b| a.source.cmp(&b.source));
-        found
+        let twins = self.by_bytes.get(sha256).into_iter().flatten();
+        twins.filter_map(|source| self.sources.get(source)).cloned().collect()
     }
 
     /// Where the last complete line ends, in bytes.

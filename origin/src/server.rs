@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -104,15 +105,18 @@ impl Origin {
     /// Opens the object's file. One whose length is not the manifest's is never served.
     fn open_checked(&self, question: &Question, facts: &ObjectFacts) -> Result<File, Refusal> {
         let path = &question.path;
-        let opened = File::open(question.name.file(&self.vault))
-            .and_then(|file| file.metadata().map(|metadata| (file, metadata.len())));
+        let file_path = question.name.file(&self.vault);
+        let opened = File::open(&file_path).and_then(|file| file.metadata().map(|metadata| (file, metadata.len())));
         match opened {
             Ok((file, bytes)) if bytes == facts.bytes => Ok(file),
             Ok((_, bytes)) => {
                 tracing::error!(%path, bytes, manifest_bytes = facts.bytes, "object has the wrong length");
                 Err(Refusal::Broken)
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Refusal::NotFound),
+            // A removed track goes with its whole folder; one file missing from it is damage.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !file_path.parent().is_some_and(Path::is_dir) => {
+                Err(Refusal::NotFound)
+            }
             Err(error) => {
                 tracing::error!(%path, %error, "object cannot be opened");
                 Err(Refusal::Broken)

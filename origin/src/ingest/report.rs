@@ -114,10 +114,10 @@ pub enum Fatal {
 fn disk_full_text(dir: &std::path::Path, needed: Option<u64>, free: Option<u64>) -> String {
     let mut text = format!("no space left in {}", dir.display());
     if let Some(needed) = needed {
-        text += &format!(": the next track needs about {needed} bytes there");
+        text += &format!(": the track that did not fit needs about {needed} bytes");
     }
     if let Some(free) = free {
-        text += &format!(", {free} are free");
+        text += &format!(", {free} are free now that unfinished work is removed");
     }
     text
 }

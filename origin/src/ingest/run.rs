@@ -38,6 +38,8 @@ pub(crate) struct Run<'a> {
 #[derive(Default)]
 struct Queue {
     due: VecDeque<Job>,
+    /// Jobs below this index have been begun.
+    begun: usize,
     /// Jobs being worked on.
     running: usize,
     /// Files being encoded, by their bytes, with the jobs that turned out to be copies of them.
@@ -140,7 +142,7 @@ impl<'a> Run<'a> {
         for (index, job) in numbered.iter_mut().enumerate() {
             job.index = index;
         }
-        let paths = numbered.iter().filter_map(|job| job.key.path().map(Path::to_owned)).collect();
+        let paths: Vec<_> = numbered.iter().map(|job| job.key.path().map(Path::to_owned)).collect();
         let count = workers.get().min(numbered.len());
         let is_survey_useful = numbered.len() > count;
         locked(&self.queue).due = numbered.into();
@@ -159,22 +161,27 @@ impl<'a> Run<'a> {
         report.not_reached += queue.due.len();
         report.stopped = is_stopped && report.not_reached > 0;
         report.failed.sort_by(|a, b| a.source.cmp(&b.source));
+        if let Some(Fatal::DiskFull { dir, free_bytes: free, .. }) = &mut report.fatal {
+            // Only now are all leftovers gone.
+            *free = free_bytes(dir);
+        }
         report
     }
 
     /// Finds out the lengths of what waits, so that the time left can be told. Gives way to the
     /// workers: it only looks at what nobody has begun.
-    fn survey(&self, paths: Vec<PathBuf>) {
-        for path in paths {
-            let source = SourceKey::File(path);
+    fn survey(&self, paths: Vec<Option<PathBuf>>) {
+        for (index, path) in paths.into_iter().enumerate() {
             if self.is_halted() {
                 return;
             }
-            if !locked(&self.queue).due.iter().any(|job| job.key == source) {
+            let Some(path) = path.filter(|_| locked(&self.queue).begun <= index) else {
                 continue;
-            }
-            if let Some(seconds) = source.path().and_then(super::work::seconds_of) {
-                (self.events)(Event::Sized { source: &source, seconds });
+            };
+            // A decoder that panics here will panic again where it is reported.
+            let seconds = catch_unwind(|| super::work::seconds_of(&path)).ok().flatten();
+            if let Some(seconds) = seconds.filter(|_| locked(&self.queue).begun <= index) {
+                (self.events)(Event::Sized { source: &SourceKey::File(path), seconds });
             }
         }
     }
@@ -198,6 +205,7 @@ impl<'a> Run<'a> {
             }
             if let Some(job) = queue.due.pop_front() {
                 queue.running += 1;
+                queue.begun = queue.begun.max(job.index + 1);
                 return Some(job);
             }
             if queue.running == 0 {
@@ -276,6 +284,10 @@ impl<'a> Run<'a> {
 /// The fatal error for a full disk, with what is free now.
 pub(crate) fn disk_full(run: &Run<'_>, needed_bytes: Option<u64>) -> Fatal {
     let dir = run.writer.vault().dir().to_owned();
-    let free_bytes = rustix::fs::statvfs(&dir).ok().map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize));
+    let free_bytes = free_bytes(&dir);
     Fatal::DiskFull { dir, needed_bytes, free_bytes }
+}
+
+fn free_bytes(dir: &Path) -> Option<u64> {
+    rustix::fs::statvfs(dir).ok().map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
 }

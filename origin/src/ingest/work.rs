@@ -208,6 +208,10 @@ impl Job {
         match transcoded {
             Ok(transcoded) => {
                 run.count_decoded();
+                if transcoded.damaged_packets > 0 {
+                    let packets = transcoded.damaged_packets;
+                    tracing::warn!(source = %self.key, packets, "damaged packets became silence");
+                }
                 Ok((stage, transcoded))
             }
             Err(error) if is_disk_full(&error) => {

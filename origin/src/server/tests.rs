@@ -171,6 +171,8 @@ async fn a_file_of_another_length_than_its_manifest_is_never_served() {
         assert_eq!(world.get(&path).await.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(world.ask(HttpMethod::HEAD, &path, &[]).await.status(), StatusCode::INTERNAL_SERVER_ERROR);
     }
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(world.get(&path).await.status(), StatusCode::INTERNAL_SERVER_ERROR);
 }
 
 #[tokio::test]
