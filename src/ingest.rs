@@ -53,7 +53,10 @@ pub fn run(args: Args, data: &Path) -> ExitCode {
         }
         Err(error) => refused(error, data),
     };
-    let told = if args.json { tell_json(&report) } else { tell(&report, &args, data, began.elapsed()) };
+    let told = if args.json { tell_json(&report) } else { tell(&report, data, began.elapsed()) };
+    if let Some(fatal) = &report.fatal {
+        say(&format!("error: {fatal}"));
+    }
     // A reader of stdout that went away (`| head`) is no failure of the ingest.
     drop(told);
     ExitCode::from(report.exit_code())
@@ -107,8 +110,9 @@ struct Progress {
     settled: usize,
     /// Seconds of sources that are done.
     done_seconds: f64,
-    /// Lengths of sources that are not done.
+    /// Lengths of sources that are not done, and their sum: a collection may have many.
     waiting: BTreeMap<SourceKey, f64>,
+    waiting_seconds: f64,
     /// Sources in the making: how far they are.
     running: BTreeMap<SourceKey, f64>,
 }
@@ -123,21 +127,23 @@ impl Progress {
 
     /// All there is to do, unknown lengths taken as the mean of the known ones.
     fn total_seconds(&self) -> f64 {
-        let known: f64 = self.waiting.values().sum();
+        let known = self.waiting_seconds;
         let unknown = self.due.saturating_sub(self.settled + self.waiting.len());
         let mean = if self.waiting.is_empty() { SECONDS_GUESS } else { known / self.waiting.len() as f64 };
         self.done_seconds + known + unknown as f64 * mean
     }
 
+    fn wait_for(&mut self, source: &SourceKey, seconds: f64) {
+        self.waiting_seconds += seconds - self.waiting.insert(source.clone(), seconds).unwrap_or(0.0);
+    }
+
     fn take(&mut self, event: &Event<'_>) {
         match event {
             Event::Found { due, .. } => self.due = *due,
-            Event::Sized { source, seconds } => {
-                self.waiting.insert((*source).clone(), *seconds);
-            }
+            Event::Sized { source, seconds } => self.wait_for(source, *seconds),
             Event::Started { source, seconds } => {
                 if let Some(seconds) = seconds {
-                    self.waiting.insert((*source).clone(), *seconds);
+                    self.wait_for(source, *seconds);
                 }
                 self.running.insert((*source).clone(), 0.0);
             }
@@ -146,7 +152,7 @@ impl Progress {
             }
             Event::Settled { source, outcome } => {
                 self.settled += 1;
-                self.waiting.remove(source);
+                self.waiting_seconds -= self.waiting.remove(source).unwrap_or(0.0);
                 let reached = self.running.remove(source).unwrap_or(0.0);
                 self.done_seconds += match outcome {
                     Outcome::Encoded { seconds, .. } => *seconds,
@@ -265,7 +271,7 @@ fn tell_json(report: &Report) -> std::io::Result<()> {
 }
 
 /// The sum for people.
-fn tell(report: &Report, args: &Args, data: &Path, took: Duration) -> std::io::Result<()> {
+fn tell(report: &Report, data: &Path, took: Duration) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let rows = [
         (report.encoded, "encoded"),
@@ -294,13 +300,9 @@ fn tell(report: &Report, args: &Args, data: &Path, took: Duration) -> std::io::R
     if report.found == 0 && report.fatal.is_none() {
         writeln!(out, "no audio files found")?;
     }
-    if let Some(fatal) = &report.fatal {
-        say(&format!("error: {fatal}"));
-    }
     if report.not_reached > 0 {
-        let again: Vec<_> = args.paths.iter().map(|path| path.display().to_string()).collect();
-        let why = if report.fatal.is_some() { "when that is mended" } else { "to go on" };
-        writeln!(out, "finished tracks are kept; {why}, run it again: needledrop ingest {}", again.join(" "))?;
+        let when = if report.fatal.is_some() { " when that is mended" } else { "" };
+        writeln!(out, "finished tracks are kept; to go on, run the same command again{when}")?;
     }
     Ok(())
 }
