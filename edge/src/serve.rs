@@ -106,7 +106,7 @@ impl Reader {
 }
 
 /// Makes sure that touching the block's pages will not wait for a disk.
-async fn warm(pin: Pin) -> Pin {
+pub(crate) async fn warm(pin: Pin) -> Pin {
     if pin.is_resident() {
         return pin;
     }

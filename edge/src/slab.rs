@@ -326,4 +326,51 @@ mod tests {
         slab.populate(Slot(7), BLOCK_BYTES as usize);
         assert!(slab.is_resident(Slot(7), BLOCK_BYTES as usize));
     }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_block_that_left_memory_costs_the_reactor_no_major_fault() {
+        // The target folder is on a disk; /tmp may be memory, from which nothing can be paged out.
+        let dir = tempfile::tempdir_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap();
+        let slab = slab(dir.path());
+        let block = Bytes::from(vec![42; BLOCK_BYTES as usize]);
+        slab.write(Slot(5), std::slice::from_ref(&block)).unwrap();
+        assert!(page_out(&slab, Slot(5)), "the kernel let go of the block");
+        let before = major_faults();
+        let pin = crate::serve::warm(slab.pin(Slot(5), BLOCK_BYTES as usize)).await;
+        assert!(pin.is_resident());
+        assert_eq!(pin.into_bytes(0..BLOCK_BYTES as usize), block);
+        assert_eq!(major_faults(), before);
+    }
+
+    /// Writes the slot to disk and drops its pages, as memory pressure would.
+    #[cfg(target_os = "linux")]
+    fn page_out(slab: &Slab, slot: Slot) -> bool {
+        let (piece, offset) = slab.locate(slot);
+        piece.file.sync_all().unwrap();
+        for _ in 0..50 {
+            // SAFETY: a range of the mapping; the pages are clean, so nothing is lost.
+            unsafe {
+                libc::madvise(piece.map.as_mut_ptr().add(offset).cast(), BLOCK_BYTES as usize, libc::MADV_PAGEOUT)
+            };
+            let range = (offset as u64, std::num::NonZeroU64::new(BLOCK_BYTES));
+            rustix::fs::fadvise(&piece.file, range.0, range.1, rustix::fs::Advice::DontNeed).unwrap();
+            if !slab.is_resident(slot, BLOCK_BYTES as usize) {
+                return true;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        false
+    }
+
+    /// Page faults of this thread that had to wait for a disk.
+    #[cfg(target_os = "linux")]
+    fn major_faults() -> i64 {
+        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
+        // SAFETY: `usage` is large enough for what the call writes, and zeroes are a valid value.
+        unsafe {
+            libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+            usage.assume_init().ru_majflt
+        }
+    }
 }
