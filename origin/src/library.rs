@@ -7,11 +7,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use needledrop_core::id::TrackId;
+use needledrop_core::id::{Rev, TrackId};
 
 use crate::digest::Digest;
 use crate::journal::{Followed, Follower, Line};
-use crate::record::{FORMAT_VERSION, Record, SourceFact, SourceKey, TrackRecord};
+use crate::record::{FORMAT_VERSION, Record, SourceFact, SourceKey, Superseded, TrackRecord};
 use crate::vault::{Vault, VaultError};
 
 /// The published tracks of a vault, as far as the journal was read.
@@ -25,6 +25,8 @@ pub struct Library {
     sources: HashMap<SourceKey, SourceFact>,
     /// Which sources had which bytes; kept in step with `sources`.
     by_bytes: HashMap<Digest, BTreeSet<SourceKey>>,
+    /// Revs that no listing names any more and that lie on the disk, oldest first.
+    superseded: Vec<Superseded>,
     damage: Vec<Damage>,
 }
 
@@ -50,6 +52,7 @@ impl Library {
             places: HashMap::new(),
             sources: HashMap::new(),
             by_bytes: HashMap::new(),
+            superseded: Vec::new(),
             damage: Vec::new(),
         };
         library.refresh()?;
@@ -101,6 +104,7 @@ impl Library {
                 self.places.clear();
                 self.sources.clear();
                 self.by_bytes.clear();
+                self.superseded.clear();
                 self.damage.clear();
                 lines
             }
@@ -142,7 +146,10 @@ impl Library {
                 self.sources.insert(fact.source.clone(), fact);
             }
             Record::Forgotten { source } => self.forget(&source),
+            Record::Superseded(old) => self.superseded.push(old),
+            Record::Swept { id, rev } => self.revive(&id, &rev),
             Record::Removed { id } => {
+                self.superseded.retain(|old| old.id != id);
                 if let Some(place) = self.places.remove(&id) {
                     self.tracks[place] = None;
                 }
@@ -171,7 +178,21 @@ impl Library {
         if place == next {
             self.tracks.push(None);
         }
+        // A track that is retagged back has its earlier rev again.
+        self.revive(&track.id, &track.rev);
+        if let Some(old) = self.tracks[place].as_ref().filter(|old| old.rev != track.rev) {
+            self.superseded.push(Superseded { id: old.id, rev: old.rev, at: track.published });
+        }
         self.tracks[place] = Some(Arc::new(track));
+    }
+
+    fn revive(&mut self, id: &TrackId, rev: &Rev) {
+        self.superseded.retain(|old| old.id != *id || old.rev != *rev);
+    }
+
+    /// Revs that gave way to others and lie on the disk.
+    pub(crate) fn superseded(&self) -> &[Superseded] {
+        &self.superseded
     }
 
     /// What is known of a source.
@@ -197,7 +218,7 @@ impl Library {
 
     /// Lines that later lines have made void.
     pub(crate) fn dead_lines(&self) -> u64 {
-        let live = 1 + self.len() + self.sources.len() + self.damage.len();
+        let live = 1 + self.len() + self.sources.len() + self.superseded.len() + self.damage.len();
         self.follower.lines().saturating_sub(live as u64)
     }
 
@@ -213,6 +234,7 @@ impl Library {
         let mut facts: Vec<_> = self.sources.values().cloned().collect();
         facts.sort_by(|a, b| a.source.cmp(&b.source));
         records.extend(facts.into_iter().map(Record::Source));
+        records.extend(self.superseded.iter().copied().map(Record::Superseded));
         records
     }
 }

@@ -42,6 +42,11 @@ pub(crate) enum Record {
     Forgotten { source: SourceKey },
     /// A track is no longer part of the library.
     Removed { id: TrackId },
+    /// A rev gave way to another one at this time (Unix seconds) and its objects are still there.
+    /// Only written when a journal is compacted: elsewhere two `Track` lines say the same.
+    Superseded(Superseded),
+    /// The objects of a superseded rev were removed.
+    Swept { id: TrackId, rev: Rev },
 }
 
 /// A published track.
@@ -109,6 +114,15 @@ pub struct RenditionRecord {
     pub average_bps: u64,
     /// Length of the decoded object in milliseconds.
     pub duration_ms: u64,
+}
+
+/// A rev that gave way to another one of its track.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Superseded {
+    pub(crate) id: TrackId,
+    pub(crate) rev: Rev,
+    /// When, in Unix seconds.
+    pub(crate) at: u64,
 }
 
 /// EBU R128 loudness. A field is absent where it is not a finite number (silence).

@@ -21,8 +21,12 @@ use crate::durable::{Durable, Hook, Step, write_synced};
 use crate::journal::Appender;
 use crate::library::Library;
 use crate::manifest::Manifest;
-use crate::record::{FORMAT_VERSION, Record};
+use crate::record::{FORMAT_VERSION, Record, Superseded};
 use crate::vault::{Vault, VaultError};
+
+/// How long the objects of a superseded rev are kept: a signed URL lives at most twice the longest
+/// track, which is a day.
+pub(crate) const SUPERSEDED_KEEP_SECONDS: u64 = 48 * 3600;
 
 /// A journal with fewer lines is not worth compacting.
 const COMPACT_LINES_MIN: u64 = 64;
@@ -173,8 +177,33 @@ impl Writer {
         drop(session);
         let from = self.vault.track_dir(id);
         let stage = self.stage()?;
-        self.durable.rename(&from, &stage.dir).map_err(VaultError::io("removing", &from))?;
+        self.scrap(&from, &stage)?;
         Ok(true)
+    }
+
+    /// Moves a folder out of sight, into a stage that is about to be dropped. One that is gone is fine.
+    fn scrap(&self, from: &Path, stage: &Stage) -> Result<(), VaultError> {
+        match self.durable.rename(from, &stage.dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(VaultError::io("removing", from)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the objects of revs that gave way to others at least `SUPERSEDED_KEEP_SECONDS`
+    /// before `now` (Unix seconds). Returns how many revs went.
+    ///
+    /// # Errors
+    /// What the filesystem says.
+    pub fn sweep(&self, now: u64) -> Result<usize, VaultError> {
+        let mut session = self.session();
+        let is_due = |old: &&Superseded| now.saturating_sub(old.at) >= SUPERSEDED_KEEP_SECONDS;
+        let due: Vec<_> = session.library().superseded().iter().filter(is_due).copied().collect();
+        for Superseded { id, rev, .. } in &due {
+            let (from, stage) = (self.vault.rev_dir(id, rev), self.stage()?);
+            self.scrap(&from, &stage)?;
+            session.append(&[Record::Swept { id: *id, rev: *rev }])?;
+        }
+        Ok(due.len())
     }
 
     /// Exclusive use of library and journal, to decide and publish in one go.

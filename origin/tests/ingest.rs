@@ -368,6 +368,7 @@ fn built_in_sources_are_made_once_per_version_and_a_panic_costs_only_its_own_tra
     assert_eq!((report.unchanged, report.decoded), (1, 0));
     let report = run(vec![built_in("demo/1", 2, 19_200, false)]);
     assert_eq!((report.encoded, report.decoded), (1, 1));
+    assert_eq!(world.library().len(), 1, "the new version stands in the place of the old one");
 }
 
 /// A small filesystem of its own; taken away when dropped.

@@ -155,6 +155,10 @@ impl<'a> Run<'a> {
                 scope.spawn(|| self.survey(paths));
             }
         });
+        if let Some(error) = self.writer.sweep(super::work::now()).err() {
+            // Scrap that stays is no failure of this run; the next one tries again.
+            tracing::warn!(%error, "superseded objects could not be removed");
+        }
         let is_stopped = self.stop.load(Ordering::Relaxed);
         let queue = self.queue.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut report = self.report.into_inner().unwrap_or_else(PoisonError::into_inner);

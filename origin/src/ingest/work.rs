@@ -123,7 +123,7 @@ fn seconds_hint(pcm: &dyn PcmSource) -> Option<f64> {
 }
 
 /// Unix seconds. A shell owns the clock; nothing is decided by it, it is only written down.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
@@ -281,7 +281,12 @@ impl Job {
             session = run.writer.session();
             if self.verdict(run, session.library(), record.id, record.rev) == Verdict::Publish {
                 session.place(sealed)?;
+                let outdated = self.outdated(session.library(), record.id);
                 self.append(run, &mut session, record, fact)?;
+                drop(session);
+                if let Some(outdated) = outdated {
+                    run.writer.remove(&outdated)?;
+                }
                 return Ok(outcome);
             }
         }
@@ -293,6 +298,17 @@ impl Job {
         let id = record.id;
         session.append(&[Record::Source(fact)])?;
         Ok(Outcome::SameSound { id })
+    }
+
+    /// The track that an earlier version of a built-in source was. Nobody else's: what a file was
+    /// is never deleted.
+    fn outdated(&self, library: &Library, new: TrackId) -> Option<TrackId> {
+        if self.key.path().is_some() {
+            return None;
+        }
+        let old = library.source(&self.key)?.track;
+        let is_ours = library.get(&old).is_some_and(|track| track.source == self.key);
+        (is_ours && old != new).then_some(old)
     }
 
     /// Writes down a track that is this job's to state.

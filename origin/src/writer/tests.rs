@@ -125,12 +125,31 @@ fn a_removed_track_is_gone_from_the_list_and_from_the_disk() {
 }
 
 #[test]
+fn a_superseded_rev_is_kept_for_its_listeners_and_then_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Vault::at(folder.path());
+    let writer = Writer::open(&vault).unwrap();
+    let (id, old) = publish(&writer, "track", b"old").unwrap();
+    let (_, new) = publish(&writer, "track", b"new").unwrap();
+    let at = crate::testing::PUBLISHED;
+    assert_eq!(writer.sweep(at + SUPERSEDED_KEEP_SECONDS - 1).unwrap(), 0);
+    assert!(vault.rev_dir(&id, &old).exists());
+    // Who retags back gets the earlier rev back, and the later one is swept.
+    publish(&writer, "track", b"old").unwrap();
+    assert_eq!(writer.sweep(at + SUPERSEDED_KEEP_SECONDS).unwrap(), 1);
+    assert!(vault.rev_dir(&id, &old).exists() && !vault.rev_dir(&id, &new).exists());
+    assert_eq!(writer.sweep(u64::MAX).unwrap(), 0);
+    assert_eq!(count(&vault.tmp_dir()), 0);
+    assert_all_visible_is_whole(&vault);
+}
+
+#[test]
 fn a_journal_of_mostly_dead_lines_is_compacted_and_followers_notice() {
     let folder = tempfile::tempdir().unwrap();
     let vault = Vault::at(folder.path());
     let writer = Writer::open(&vault).unwrap();
     for number in 0..40_u32 {
-        publish(&writer, "again", &number.to_le_bytes()).unwrap();
+        publish(&writer, "again", &(number % 4).to_le_bytes()).unwrap();
     }
     publish(&writer, "other", b"other").unwrap();
     let mut reader = Library::open(&vault).unwrap();
@@ -138,7 +157,10 @@ fn a_journal_of_mostly_dead_lines_is_compacted_and_followers_notice() {
     assert_eq!(lines(&vault), 1 + 41 * 2);
     drop(writer);
     let writer = Writer::open(&vault).unwrap();
-    assert_eq!(lines(&vault), 1 + 2 * 2);
+    // Two tracks with their sources, and three revs that wait to be swept.
+    assert_eq!(lines(&vault), 1 + 2 * 2 + 3);
+    assert_eq!(writer.sweep(u64::MAX).unwrap(), 3);
+    assert_all_visible_is_whole(&vault);
     assert!(reader.refresh().unwrap());
     publish(&writer, "third", b"third").unwrap();
     assert!(reader.refresh().unwrap());
