@@ -89,10 +89,13 @@ async function ask(path) {
   return response.json();
 }
 
-/** Ogg Vorbis where the browser plays it, AAC elsewhere. */
+/**
+ * AAC where the browser surely plays it, else Ogg Vorbis. An M4A has its index in front, so a seek is one request;
+ * in Ogg, browsers search for the second with a dozen.
+ */
 const CODEC = (() => {
   const rank = (type) => ["", "maybe", "probably"].indexOf(deck.canPlayType(type));
-  return rank('audio/ogg; codecs="vorbis"') >= rank('audio/mp4; codecs="mp4a.40.2"') ? "ogg" : "m4a";
+  return rank('audio/mp4; codecs="mp4a.40.2"') >= rank('audio/ogg; codecs="vorbis"') ? "m4a" : "ogg";
 })();
 
 /** The bitrate wished for: the listener's choice, or what the network seems to carry. */

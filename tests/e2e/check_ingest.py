@@ -5,7 +5,7 @@ import json
 import shutil
 import time
 
-from harness import Up, check, decoded_frames, expect, get, run, seconds_of
+from harness import Up, check, decoded_frames, expect, get, run, seconds_of, source_seconds
 
 KINDS = ["ogg", "flac", "mp3", "m4a", "opus", "wav"]
 RENDITIONS = [(kbps, codec) for codec in ("ogg", "m4a") for kbps in (96, 160, 320)]
@@ -34,7 +34,7 @@ def every_rendition_decodes_to_the_length_of_its_source(world):
     folder.mkdir(exist_ok=True)
     worst = 0.0
     for kind in KINDS:
-        frames, rate = decoded_frames(world.music() / f"{kind}.{kind}")
+        length = source_seconds(world, kind)
         track = up.track(kind)
         for kbps, codec in RENDITIONS:
             granted = up.stream(track["id"], kbps, codec)
@@ -44,9 +44,15 @@ def every_rendition_decodes_to_the_length_of_its_source(world):
             file = folder / f"{kind}-{kbps}.{codec}"
             file.write_bytes(body)
             got, got_rate = decoded_frames(file)
-            # Compared in seconds, since a rendition may have another rate; one frame of either is the limit.
-            off = abs(got / got_rate - frames / rate)
-            expect(off <= 1.0 / min(rate, got_rate) + 1e-9, f"{kind} {kbps}.{codec} is {off * 1000:.3f} ms off")
+            # Compared in seconds, since a rendition may have another rate; one frame is the limit. ffmpeg before 7
+            # does not cut the last AAC frame (1024 samples) where the edit list says, so there the length that the
+            # container states is held to one sample as well.
+            off = abs(got / got_rate - length)
+            one_frame = 1024 if codec == "m4a" else 1
+            expect(off <= one_frame / got_rate + 1e-6, f"{kind} {kbps}.{codec} is {off * 1000:.3f} ms off")
+            off = abs(seconds_of(file) - length)
+            # ffprobe states microseconds.
+            expect(off <= 1.0 / got_rate + 2e-6, f"{kind} {kbps}.{codec} states {off * 1000:.3f} ms more or less")
             worst = max(worst, off)
             tags = tags_of(file)
             expect(tags.get("title") == f"Song in {kind}", f"{kind} {kbps}.{codec}: title {tags.get('title')!r}")
@@ -110,6 +116,6 @@ def ingest_goes_on_past_a_broken_file_and_costs_nothing_the_second_time(world):
     took = time.monotonic() - began
     expect(code == 0 and b"unchanged" in out, f"exit {code}: {out[-200:]!r}")
     expect(took < 3, f"an unchanged file took {took:.1f} s")
-    leftovers = [p for p in data.rglob("*") if "tmp" in p.parts and p.is_file()]
+    leftovers = [p for p in data.rglob("*") if "tmp" in p.relative_to(data).parts and p.is_file()]
     expect(not leftovers, f"left behind: {leftovers[:3]}")
     expect(seconds_of(folder / "mp3.mp3") > 0, "the source was touched")

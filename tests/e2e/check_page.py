@@ -27,9 +27,10 @@ def a_click_in_chromium_plays_and_a_seek_plays_on(world):
     expect(0 < said["drop_ms"] < 5000, f"needle drop of {said['drop_ms']} ms")
     expect(said["moved"] > 0.5, f"the time moved by {said['moved']} s")
     expect(abs(said["after_seek"] - said["middle"]) < 6 and said["after_seek"] > said["middle"], f"{said}")
+    expect(said["seek_requests"] <= 1, f"the seek took {said['seek_requests']} requests")
     expect(not said["errors"], f"console: {said['errors']}")
     expect(not said["outside"], f"asked elsewhere: {said['outside']}")
-    return f"needle drop {said['drop_ms']} ms, seek {said['seek_ms']} ms, {said['about']}"
+    return f"needle drop {said['drop_ms']} ms, seek {said['seek_ms']} ms with {said['seek_requests']} request, {said['about']}"
 
 
 @check

@@ -27,6 +27,27 @@ class Origin:
             def do_GET(self):
                 self.answer(send_body=True)
 
+            # RFC 9110 13.1: enough of the preconditions for objects that an edge passes through.
+
+            def tags(self, name):
+                return re.findall(r'(?:W/)?"[^"]*"|\*', self.headers.get(name, ""))
+
+            def if_match_holds(self, fields):
+                tags, own = self.tags("If-Match"), fields.get("ETag", "")
+                return not tags or tags == ["*"] or (own.startswith('"') and own in tags)
+
+            def if_none_match_hits(self, fields):
+                tags, own = self.tags("If-None-Match"), fields.get("ETag", "")
+                bare = [t.removeprefix("W/") for t in tags]
+                return tags == ["*"] or (own != "" and own.removeprefix("W/") in bare)
+
+            def if_range_holds(self, fields):
+                wanted = self.headers.get("If-Range")
+                if wanted is None:
+                    return True
+                own = fields.get("ETag", "")
+                return (own.startswith('"') and wanted == own) or wanted == fields.get("Last-Modified", "-")
+
             def answer(self, send_body):
                 origin.asked.append((self.command, self.path, dict(self.headers)))
                 found = origin.objects.get(self.path)
@@ -37,9 +58,15 @@ class Origin:
                     return
                 data, fields = found
                 ranged = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-                unmodified = fields.get("ETag") and self.headers.get("If-None-Match") == fields["ETag"]
-                if unmodified:
+                if not self.if_range_holds(fields):
+                    ranged = None
+                bodiless = True
+                if not self.if_match_holds(fields):
+                    self.send_response(412)
+                    fields, data = {}, b""
+                elif self.if_none_match_hits(fields):
                     self.send_response(304)
+                    fields = {n: v for n, v in fields.items() if n != "Content-Type"}
                 elif ranged and int(ranged.group(1)) >= len(data):
                     self.send_response(416)
                     fields = {**fields, "Content-Range": f"bytes */{len(data)}"}
@@ -50,15 +77,16 @@ class Origin:
                     self.send_response(206)
                     fields = {**fields, "Content-Range": f"bytes {first}-{last}/{len(data)}"}
                     data = data[first:last + 1]
+                    bodiless = False
                 else:
                     self.send_response(200)
+                    bodiless = False
                 for name, value in fields.items():
                     self.send_header(name, value)
-                if not unmodified:
-                    self.send_header("Content-Length", str(len(data)))
+                self.send_header("Content-Length", "0" if bodiless else str(len(data)))
                 self.send_header("Accept-Ranges", "bytes")
                 self.end_headers()
-                if not send_body or unmodified:
+                if not send_body or bodiless:
                     return
                 if self.path in origin.dying:
                     self.wfile.write(data[:len(data) // 2])

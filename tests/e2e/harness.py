@@ -249,5 +249,14 @@ def decoded_frames(path_or_url, more=(), timeout=120):
     return len(raw) // 2, rate
 
 
+def source_seconds(world, kind):
+    """True length of a source: decoded, or for AAC, whose last frame ffmpeg before 7 does not cut, as stated."""
+    file = world.music() / f"{kind}.{kind}"
+    if kind == "m4a":
+        return seconds_of(file)
+    frames, rate = decoded_frames(file)
+    return frames / rate
+
+
 def environment(**more):
     return {**os.environ, **{k: str(v) for k, v in more.items()}}

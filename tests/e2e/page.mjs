@@ -53,6 +53,9 @@ const scenarios = {
     await page.waitForTimeout(1500);
     const moved = (await time(page)) - before;
     const middle = await page.evaluate(() => Number(document.getElementById("seek").max) / 2);
+    const src = await page.evaluate(ofDeck, "currentSrc");
+    let seek_requests = 0;
+    page.on("request", (r) => (seek_requests += r.url() === src));
     const began = Date.now();
     await page.evaluate((to) => {
       const seek = document.getElementById("seek");
@@ -73,7 +76,7 @@ const scenarios = {
     await dark.page.screenshot({ path: `${SHOTS}/phone-dark.png` });
     const codec = await page.textContent("#rendition");
     const about = await page.textContent("#drop-about");
-    return { rows, drop_ms, moved, middle, seek_ms, after_seek, codec, about, errors: [...errors, ...dark.errors], outside: [...outside, ...dark.outside] };
+    return { rows, drop_ms, moved, middle, seek_ms, seek_requests, after_seek, codec, about, errors: [...errors, ...dark.errors], outside: [...outside, ...dark.outside] };
   },
 
   async keyboard() {
@@ -113,7 +116,7 @@ const scenarios = {
     });
     // The edge's own refusal, as after the end of the URL's life; only for URLs granted before that.
     const old = new Set();
-    await page.route("**/tracks/*/*/*.ogg*", async (route) => {
+    await page.route(/\/tracks\/[^/]+\/[^/]+\/\d+\.(ogg|m4a)/, async (route) => {
       const url = route.request().url();
       if (!expired) old.add(url);
       if (expired && old.has(url)) return route.fulfill({ status: 403, contentType: "application/problem+json", body: '{"type":"expired","title":"This URL has expired","status":403}' });

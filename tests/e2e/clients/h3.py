@@ -31,10 +31,20 @@ class Exchange:
             self.done.set_result((self.status, self.fields, self.body))
 
 
+class Http3(H3Connection):
+    """aioquic counts body bytes against Content-Length even where there is no body: after HEAD, and with 304."""
+
+    bodiless = frozenset()
+
+    def _check_content_length(self, stream):
+        if stream.stream_id not in self.bodiless:
+            super()._check_content_length(stream)
+
+
 class Protocol(QuicConnectionProtocol):
     def __init__(self, *args, **more):
         super().__init__(*args, **more)
-        self.h3 = H3Connection(self._quic)
+        self.h3 = Http3(self._quic)
         self.exchanges = {}
 
     def quic_event_received(self, event):
@@ -61,6 +71,8 @@ class Protocol(QuicConnectionProtocol):
     async def ask(self, method, authority, target, fields):
         stream = self._quic.get_next_available_stream_id()
         exchange = self.exchanges[stream] = Exchange()
+        if method == "HEAD" or any(n.lower().startswith("if-") for n, _ in fields):
+            self.h3.bodiless |= {stream}
         pseudo = [(":method", method), (":scheme", "https"), (":authority", authority), (":path", target)]
         pairs = pseudo + [(n.lower(), v) for n, v in fields]
         encoded = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in pairs]
