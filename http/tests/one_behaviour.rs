@@ -123,13 +123,14 @@ async fn a_request_with_a_body_is_answered_without_it() {
     tokio::spawn(connection);
     let post = || http::Request::post("https://localhost/take").body(()).unwrap();
     let (answer, mut body) = h2.send_request(post(), false).unwrap();
-    body.send_data(vec![7; 10_000].into(), false).unwrap();
+    // The answer may have come, and the stream ended, before this is sent.
+    let _ = body.send_data(vec![7; 10_000].into(), false);
     assert_eq!(answer.await.unwrap().status(), 200);
 
     let mut session = world.connect(Via::H3, None).await.unwrap();
     let world::Session::H3 { sender, .. } = &mut session else { unreachable!() };
     let mut stream = sender.send_request(post()).await.unwrap();
-    stream.send_data(vec![7; 10_000].into()).await.unwrap();
+    let _ = stream.send_data(vec![7; 10_000].into()).await;
     assert_eq!(stream.recv_response().await.unwrap().status(), 200);
     assert_eq!(session.ask(Method::GET, "/after", &[]).await.unwrap().status, 200);
 }

@@ -45,6 +45,9 @@ const INCOMING_BYTES: u64 = 16 * 1024 * 1024;
 /// Largest piece handed to h3 at once: what a peer must take before the write deadline.
 const PIECE_BYTES: usize = 64 * 1024;
 
+/// Time for the end of a request without body to arrive after its answer was acknowledged: a round trip or two.
+const REQUEST_END: Duration = Duration::from_secs(1);
+
 /// The QUIC doors of one set.
 pub(crate) struct QuicDoors {
     endpoints: Vec<Endpoint>,
@@ -290,10 +293,12 @@ async fn request<H: Handler>(resolver: Resolver, peer: Peer, exchange: Arc<Excha
         response.headers_mut().insert(DATE, HeaderValue::from_str(&now).expect("a date is a field value"));
     }
     let sent = send(&mut stream, response, limits.write_stall).await;
-    if carries_body {
-        // We have answered without the rest of the request (RFC 9114 4.1).
-        stream.stop_sending(Code::H3_NO_ERROR);
+    if !carries_body && sent.is_ok() {
+        // The end of a request may be still under way; stopping it would look like an error to some clients.
+        let _ = timeout(REQUEST_END, async { while let Ok(Some(_)) = stream.recv_data().await {} }).await;
     }
+    // Whatever else comes is not needed for the answer (RFC 9114 4.1).
+    stream.stop_sending(Code::H3_NO_ERROR);
     if let Err(reason) = sent {
         tracing::debug!(%reason, protocol = "h3", "answer broken off");
         stream.stop_stream(Code::H3_INTERNAL_ERROR);

@@ -3,7 +3,8 @@
 //! ```text
 //! scan       which files, in which order
 //! (stat)     the same size and time as last time: nothing to do
-//! work       one source: hash, decode and encode, name, publish
+//! work       one source: hash, recognise or encode, decide, publish
+//! made       names, record and manifest of what was made
 //! run        a worker thread per core, the stop flag, the report
 //! ```
 //!
@@ -11,6 +12,7 @@
 //! taken in is named with its reason and the rest goes on; only a vault that cannot be written to
 //! (full disk) ends the run. Nothing is ever deleted because its file vanished.
 
+mod made;
 mod report;
 mod run;
 mod scan;
