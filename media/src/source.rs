@@ -65,9 +65,12 @@ fn open_decoder(file: &mut File, path: &Path, len: u64) -> Result<Decoder, Media
             Ok(Decoder::new(Box::new(stream), extent))
         }
         Kind::Ogg => {
-            last_granule(file, len)?;
+            let last_granule = last_granule(file, len)?;
             let stream = PacketStream::open(rewound(file)?, path)?;
-            let extent = stream.extent();
+            // The last page says where the sound ends; a stream that was cut out of a longer one says
+            // where it begins.
+            let frames = last_granule.checked_sub(stream.start_frame()).filter(|frames| *frames > 0);
+            let extent = Extent { frames, ..stream.extent() };
             Ok(Decoder::new(Box::new(stream), extent))
         }
         Kind::Mp4 => {
@@ -77,7 +80,13 @@ fn open_decoder(file: &mut File, path: &Path, len: u64) -> Result<Decoder, Media
             Ok(Decoder::new(Box::new(stream), extent))
         }
         Kind::Other => {
-            let stream = PacketStream::open(rewound(file)?, path)?;
+            let stream = PacketStream::open(rewound(file)?, path).map_err(|error| match error {
+                // It says what it is, but not even its headers are whole.
+                MediaError::NotAudio if is_known_container(&start) => {
+                    MediaError::Truncated("its headers are not whole".to_owned())
+                }
+                error => error,
+            })?;
             let extent = stream.extent();
             Ok(Decoder::new(Box::new(stream), extent))
         }
@@ -119,6 +128,13 @@ impl Kind {
         let is_mp4 = start.get(4..8).is_some_and(|kind| [&b"ftyp"[..], b"moov", b"mdat", b"wide"].contains(&kind));
         Ok(if is_mp4 { Self::Mp4 } else { Self::Other })
     }
+}
+
+fn is_known_container(start: &[u8]) -> bool {
+    let form = start.get(8..12);
+    start.starts_with(b"fLaC")
+        || start.starts_with(b"RIFF") && form == Some(b"WAVE")
+        || start.starts_with(b"FORM") && (form == Some(b"AIFF") || form == Some(b"AIFC"))
 }
 
 /// Looks at the end of an Ogg file, which a cut file does not have.
@@ -197,7 +213,6 @@ impl Decoder {
         while !self.ended && self.pending.len() < BLOCK_FRAMES_MIN * self.channels() {
             if !self.stream.next_frames(&mut self.pending)? {
                 self.ended = true;
-                self.stream.finish()?;
             }
             let pending_frames = (self.pending.len() / self.channels()) as u64;
             let dropped = self.skip_left.min(pending_frames);
@@ -214,10 +229,10 @@ impl Decoder {
 
     /// The stream is over: was it all? A shortfall of a few packets is made up for by silence.
     fn settle_end(&mut self, out: &mut Vec<f32>) -> Result<(), MediaError> {
-        let Some(stated) = self.extent.frames else { return Ok(()) };
+        let stated = self.extent.frames.unwrap_or(self.given);
         let missing = stated.saturating_sub(self.given);
         if missing == 0 {
-            return Ok(());
+            return self.stream.finish();
         }
         let is_whole = missing <= self.extent.slack;
         let is_damage = self.stream.damaged_packets() > 0 && missing <= u64::from(self.format.rate) / 2;
@@ -286,7 +301,7 @@ impl Decoder {
             if !self.stream.next_frames(&mut self.pending)? {
                 self.ended = true;
                 self.pending.clear();
-                return self.stream.finish();
+                return Ok(());
             }
         }
         self.ended = true;

@@ -12,8 +12,9 @@ pub(crate) use packets::PacketStream;
 
 use crate::{MediaError, PcmFormat};
 
-/// Undecodable packets tolerated in one file, each replaced by silence of its length. A scratch is
-/// heard once; more than a handful means that the file is broken and the listener should not get it.
+/// Undecodable stretches tolerated in one file, each replaced by silence of its length and together no
+/// longer than half a second. A scratch is heard once; more than a handful means that the file is
+/// broken and the listener should not get it.
 pub(crate) const DAMAGED_PACKETS_MAX: u32 = 8;
 
 /// Where the sound lies within what the decoder yields.
@@ -46,14 +47,20 @@ pub(crate) trait FrameStream: Send {
 #[derive(Debug, Default)]
 pub(crate) struct Damage {
     packets: u32,
+    lost_frames: u64,
 }
 
 impl Damage {
-    pub(crate) fn add(&mut self, packets: u64) -> Result<(), MediaError> {
-        let packets = u32::try_from(packets).unwrap_or(u32::MAX);
-        self.packets = self.packets.saturating_add(packets);
+    /// One more stretch of `frames` that became silence.
+    pub(crate) fn add(&mut self, frames: u64, rate: u32) -> Result<(), MediaError> {
+        self.packets += 1;
+        self.lost_frames = self.lost_frames.saturating_add(frames);
         if self.packets > DAMAGED_PACKETS_MAX {
-            return Err(MediaError::Damaged(format!("more than {DAMAGED_PACKETS_MAX} stretches cannot be decoded")));
+            let reason = format!("more than {DAMAGED_PACKETS_MAX} stretches cannot be decoded");
+            return Err(MediaError::Damaged(reason));
+        }
+        if self.lost_frames > u64::from(rate / 2) {
+            return Err(MediaError::Damaged("more than half a second cannot be decoded".to_owned()));
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ use crate::{MediaError, PcmFormat};
 /// ones are under 4 KiB. Larger ones are damage.
 const PACKET_BYTES_MAX: usize = 1 << 20;
 
-/// Frames assumed lost with a page that cannot be read: libopusenc writes one second per page.
+/// Frames assumed of a packet that does not even tell its own length: 20 ms, as nearly all have.
 const FRAME_FRAMES: usize = 960;
 
 /// The decoded packets of an Ogg Opus file.
@@ -73,7 +73,7 @@ impl FrameStream for OpusStream {
     fn next_frames(&mut self, out: &mut Vec<f32>) -> Result<bool, MediaError> {
         let Some(packet) = self.pages.next_packet()? else { return Ok(false) };
         if packet.follows_a_hole {
-            self.damage.add(1)?;
+            self.damage.add(0, OPUS_RATE)?;
         }
         let start = out.len();
         match self.decoder.decode(&packet.bytes) {
@@ -85,14 +85,15 @@ impl FrameStream for OpusStream {
                 }
             }
             None => {
-                self.damage.add(1)?;
-                self.silence(packet_frames(&packet.bytes).unwrap_or(FRAME_FRAMES), out);
+                let frames = packet_frames(&packet.bytes).unwrap_or(FRAME_FRAMES);
+                self.damage.add(frames as u64, OPUS_RATE)?;
+                self.silence(frames, out);
             }
         }
         // The last packet of a page ends where the page says; less was decoded if a page got lost.
-        if let Some(granule) = packet.end_granule.filter(|_| packet.follows_a_hole) {
-            let missing = granule.saturating_sub(self.decoded);
-            self.damage.add(missing / (50 * FRAME_FRAMES as u64))?;
+        let missing = packet.end_granule.map_or(0, |granule| granule.saturating_sub(self.decoded));
+        if missing > 0 && self.damage.packets() > 0 {
+            self.damage.add(missing, OPUS_RATE)?;
             self.silence(missing as usize, out);
         }
         Ok(true)

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use symphonia::core::audio::{Channels, Position};
 use symphonia::core::codecs::CodecParameters;
+use symphonia::core::codecs::audio::well_known::CODEC_ID_VORBIS;
 use symphonia::core::codecs::audio::{AudioDecoder, AudioDecoderOptions, CODEC_ID_NULL_AUDIO};
 use symphonia::core::errors::Error;
 use symphonia::core::formats::probe::Hint;
@@ -35,6 +36,7 @@ pub(crate) struct PacketStream {
     format: PcmFormat,
     mixer: Mixer,
     extent: Extent,
+    start_frame: u64,
     /// Decoded samples of one packet before mixing; the first packet waits here after `open`.
     samples: Vec<f32>,
     first_is_waiting: bool,
@@ -46,9 +48,13 @@ pub(crate) struct PacketStream {
 /// Follows packet timestamps that come from the file and so reveal holes.
 #[derive(Debug, Clone, Copy)]
 struct Clock {
-    next: i64,
-    packet_frames: u64,
+    /// The frame that should come next; unknown before the first packet.
+    next: Option<i64>,
 }
+
+/// Timestamps may be off by a little without anything missing: ffmpeg's Ogg pages sometimes end one
+/// frame early. The shortest Vorbis packet has 32 frames.
+const CLOCK_SLACK_FRAMES: u64 = 31;
 
 impl PacketStream {
     /// Opens the file and decodes its first packet, which settles the format.
@@ -65,7 +71,9 @@ impl PacketStream {
         let Some(CodecParameters::Audio(params)) = &track.codec_params else {
             return Err(MediaError::NoAudioTrack);
         };
-        let options = AudioDecoderOptions::default().verify(true);
+        // Vorbis is cut by us: symphonia trims at every page, the reference decoder only at the last.
+        let is_vorbis = params.codec == CODEC_ID_VORBIS;
+        let options = AudioDecoderOptions::default().verify(true).gapless(!is_vorbis);
         let decoder = symphonia::default::get_codecs().make_audio_decoder(params, &options).map_err(|error| {
             let unnamed = params.codec == CODEC_ID_NULL_AUDIO;
             let name = if unnamed { error.to_string() } else { format!("{} ({error})", params.codec) };
@@ -77,9 +85,10 @@ impl PacketStream {
             frames: states_its_length(short_name, track.delay.is_some()).then_some(track.num_frames).flatten(),
             slack: if short_name.starts_with("mp") { 2 * PACKET_FRAMES_GUESS } else { 0 },
         };
-        let clock = matches!(short_name, "flac" | "ogg").then_some(Clock { next: 0, packet_frames: 0 });
+        let clock = matches!(short_name, "flac" | "ogg").then_some(Clock { next: None });
         let mut this = Self {
             track_id: track.id,
+            start_frame: u64::try_from(track.start_ts.get()).unwrap_or(0),
             reader,
             decoder,
             format: PcmFormat { rate: 0, channels: 0 },
@@ -90,7 +99,7 @@ impl PacketStream {
             clock,
             damage: Damage::default(),
         };
-        this.settle_format()?;
+        this.settle_format(is_vorbis)?;
         Ok(this)
     }
 
@@ -99,11 +108,21 @@ impl PacketStream {
         self.extent
     }
 
-    /// Decodes until a first packet tells rate and channels.
-    fn settle_format(&mut self) -> Result<(), MediaError> {
+    /// Where the track begins on its own clock: 0 but for recordings of a running stream.
+    pub(crate) fn start_frame(&self) -> u64 {
+        self.start_frame
+    }
+
+    /// Decodes until a first packet tells rate and channels. The first packet of Vorbis only prepares
+    /// the next one.
+    fn settle_format(&mut self, first_is_silent: bool) -> Result<(), MediaError> {
         let mut lost_frames = 0;
         for _ in 0..=FIRST_PACKETS_MAX {
-            let Some(packet) = self.next_packet()? else { return Err(MediaError::NoSound) };
+            let Some(packet) = self.next_packet()? else {
+                let announced = self.extent.frames.is_some_and(|frames| frames > 0);
+                let truncated = || MediaError::Truncated("it ends before the sound begins".to_owned());
+                return Err(if announced { truncated() } else { MediaError::NoSound });
+            };
             match self.decoder.decode(&packet) {
                 Ok(decoded) if decoded.spec().rate() > 0 && decoded.spec().channels().count() > 0 => {
                     let rate = decoded.spec().rate();
@@ -112,7 +131,11 @@ impl PacketStream {
                     decoded.copy_to_vec_interleaved(&mut self.samples);
                     let silence = lost_frames * self.mixer.channels_in();
                     self.samples.splice(0..0, std::iter::repeat_n(0.0, silence));
-                    self.follow(&packet, self.samples.len() / self.mixer.channels_in());
+                    if first_is_silent {
+                        self.samples.clear();
+                    } else {
+                        self.follow(&packet, self.samples.len() / self.mixer.channels_in());
+                    }
                     self.first_is_waiting = true;
                     return if RATE_HZ.contains(&rate) {
                         Ok(())
@@ -123,7 +146,8 @@ impl PacketStream {
                 Ok(_) => {}
                 Err(Error::Unsupported(feature)) => return Err(MediaError::UnsupportedCodec(feature.to_owned())),
                 Err(_) => {
-                    self.damage.add(1)?;
+                    // The rate is not known yet: any real one.
+                    self.damage.add(frames_of(&packet), *RATE_HZ.end())?;
                     lost_frames += frames_of(&packet) as usize;
                 }
             }
@@ -151,20 +175,31 @@ impl PacketStream {
     /// Silence for frames that the timestamps say are missing before `packet`.
     fn fill_hole(&mut self, packet: &Packet, out: &mut Vec<f32>) -> Result<(), MediaError> {
         let Some(clock) = self.clock else { return Ok(()) };
-        let missing = packet.pts.get().saturating_sub(clock.next);
-        let Ok(missing @ 1..) = u64::try_from(missing) else { return Ok(()) };
-        self.damage.add(missing.div_ceil(clock.packet_frames.max(1)))?;
+        let missing = clock.next.map_or(0, |next| packet.pts.get().saturating_sub(next));
+        let Some(missing) = u64::try_from(missing).ok().filter(|missing| *missing > CLOCK_SLACK_FRAMES) else {
+            return Ok(());
+        };
+        self.damage.add(missing, self.format.rate)?;
         out.resize(out.len() + missing as usize * usize::from(self.format.channels), 0.0);
         Ok(())
     }
 
+    /// Frames of `packet` that are there already: the first timestamp after a hole is only about right,
+    /// later ones are exact and show by how much silence was too long.
+    fn surplus_before(&self, packet: &Packet) -> usize {
+        let Some(next) = self.clock.and_then(|clock| clock.next) else { return 0 };
+        let surplus = u64::try_from(next.saturating_sub(packet.pts.get())).unwrap_or(0);
+        if self.damage.packets() > 0 && surplus > CLOCK_SLACK_FRAMES { surplus as usize } else { 0 }
+    }
+
     fn follow(&mut self, packet: &Packet, frames: usize) {
-        if let Some(clock) = &mut self.clock {
-            let start = packet.pts.get().max(clock.next);
-            // The first packet of Vorbis yields nothing although it has a duration.
-            clock.next = start.saturating_add(frames as i64);
-            clock.packet_frames = clock.packet_frames.max(packet.dur.get());
-        }
+        let Some(clock) = &mut self.clock else { return };
+        let pts = packet.pts.get();
+        let start = match clock.next {
+            Some(next) if pts.saturating_sub(next) <= CLOCK_SLACK_FRAMES as i64 => next,
+            _ => pts,
+        };
+        clock.next = Some(start.saturating_add(frames as i64));
     }
 }
 
@@ -188,13 +223,15 @@ impl FrameStream for PacketStream {
                     return Err(MediaError::UnsupportedFormat("it changes its format midway".to_owned()));
                 }
                 decoded.copy_to_vec_interleaved(&mut self.samples);
-                self.mixer.mix(&self.samples, out);
-                self.follow(&packet, self.samples.len() / channels);
+                let frames = self.samples.len() / channels;
+                let surplus = self.surplus_before(&packet).min(frames);
+                self.mixer.mix(&self.samples[surplus * channels..], out);
+                self.follow(&packet, frames - surplus);
             }
             Err(Error::Unsupported(feature)) => return Err(MediaError::UnsupportedCodec(feature.to_owned())),
             Err(_) => {
-                self.damage.add(1)?;
                 let frames = frames_of(&packet) as usize;
+                self.damage.add(frames as u64, self.format.rate)?;
                 out.resize(out.len() + frames * usize::from(self.format.channels), 0.0);
                 self.follow(&packet, frames);
             }
