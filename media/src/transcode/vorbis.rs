@@ -60,9 +60,9 @@ impl VorbisRendition {
 /// The quality whose average over music is near the nominal bit rate.
 fn quality(kbps: Kbps) -> f32 {
     match kbps {
-        Kbps::K96 => 0.25,
-        Kbps::K160 => 0.55,
-        Kbps::K320 => 0.9,
+        Kbps::K96 => 0.27,
+        Kbps::K160 => 0.6,
+        Kbps::K320 => 0.95,
     }
 }
 
