@@ -37,6 +37,11 @@ impl Job {
         self
     }
 
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
     pub fn dir(mut self, dir: &Path) -> Self {
         self.command.current_dir(dir);
         self
@@ -75,6 +80,21 @@ impl Job {
             each(&line);
         }
         outcome
+    }
+
+    /// Runs with all output into a file, whose end is part of the error if there is one.
+    pub fn run_logged(mut self, log: &Path) -> Result<(), String> {
+        println!("$ {} > {}", self.shown, log.display());
+        let told = |e: std::io::Error| format!("{}: {e}", log.display());
+        let file = std::fs::File::create(log).map_err(told)?;
+        self.command.stdout(file.try_clone().map_err(told)?).stderr(file);
+        let child = self.command.spawn().map_err(|e| format!("{}: {e}", self.shown))?;
+        self.wait(child).map_err(|why| {
+            let text = std::fs::read(log).unwrap_or_default();
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let lines: Vec<&str> = text.lines().collect();
+            format!("{why}\n{}", lines[lines.len().saturating_sub(25)..].join("\n"))
+        })
     }
 
     /// Runs silently and gives standard output.

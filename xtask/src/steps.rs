@@ -83,10 +83,12 @@ fn counts(line: &str) -> Option<(u64, u64)> {
 pub fn fuzz(tally: &mut Tally, args: &[String]) {
     let dir = tools::root().join("fuzz");
     let seconds = args.first().map_or(FUZZ_SECONDS, String::as_str).to_string();
-    // The flags stand in fuzz/.cargo/config.toml, which cargo reads only when it is run in that folder.
+    // The flags stand in fuzz/.cargo/config.toml, which cargo reads only when it is run in that folder, and only
+    // while RUSTFLAGS does not hide them.
     let build = tools::scratch().join("fuzz");
     let built = tally.step("fuzz: build", || {
-        Job::new("cargo", &["build", "--quiet"]).dir(&dir).env("CARGO_TARGET_DIR", &build).minutes(20).run()
+        let job = Job::new("cargo", &["build", "--quiet"]).dir(&dir).env("CARGO_TARGET_DIR", &build);
+        job.without_env("RUSTFLAGS").minutes(20).run()
     });
     if !built {
         return;
@@ -129,14 +131,30 @@ fn fuzz_targets(dir: &Path) -> Result<Vec<String>, String> {
 
 fn fuzz_one(build: &Path, name: &str, seconds: &str) -> Result<(), String> {
     let program = find_program(build, name).ok_or_else(|| format!("{name} was not built"))?;
-    let corpus = tools::scratch().join("corpus").join(name);
+    let scratch = tools::scratch();
+    let corpus = scratch.join("corpus").join(name);
     std::fs::create_dir_all(&corpus).map_err(|e| format!("{}: {e}", corpus.display()))?;
-    let crashes = format!("-artifact_prefix={}/{name}-", tools::scratch().display());
-    // libFuzzer's own limits: 25 s for one input, 2 GB of memory.
+    let crashes = format!("-artifact_prefix={}/{name}-", scratch.display());
+    // libFuzzer's own limits: seconds for one input, megabytes of memory.
     let time = format!("-max_total_time={seconds}");
-    let args = [time.as_str(), "-timeout=25", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0", &crashes];
+    let args = [time.as_str(), "-timeout=5", "-rss_limit_mb=1024", "-print_final_stats=1", &crashes];
     let minutes = 2 + seconds.parse::<u64>().unwrap_or(60) / 60;
-    Job::new(program, &args).arg(&corpus).minutes(minutes).run()
+    let mut job = Job::new(program, &args).arg(&corpus).minutes(minutes);
+    let seeds = tools::root().join("fuzz/seeds").join(name);
+    if seeds.is_dir() {
+        job = job.arg(seeds);
+    }
+    let log = scratch.join(format!("fuzz-{name}.log"));
+    job.run_logged(&log)?;
+    let text = String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
+    let inputs = text.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
+    match inputs.and_then(|n| n.trim().parse::<u64>().ok()) {
+        Some(n) if n > 0 => {
+            println!("fuzz: {name} took {n} inputs, all clean");
+            Ok(())
+        }
+        _ => Err(format!("{} does not say that any input ran", log.display())),
+    }
 }
 
 /// A build for a named target lies one folder deeper than a plain one.
