@@ -190,7 +190,7 @@ impl Display {
                 self.line(&format!("failed: {source}: {reason}"));
             }
             (None, Event::Found { files, due }) if !self.is_quiet => {
-                self.line(&format!("{files} files found, {due} to look at"));
+                self.line(&format!("{files} found, {due} to look at"));
             }
             (None, Event::Settled { source, outcome }) if !self.is_quiet => {
                 let Progress { settled, due, .. } = *progress;

@@ -20,6 +20,7 @@ mod origin;
 mod page;
 mod serve;
 mod sign;
+mod source;
 mod units;
 mod up;
 mod verify;

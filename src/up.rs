@@ -9,7 +9,6 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    thread::JoinHandle,
     time::{Duration, SystemTime},
 };
 
@@ -17,12 +16,9 @@ use arc_swap::ArcSwap;
 use http::Uri;
 use needledrop_edge::Edge;
 use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Identity, Roots, Running};
-use needledrop_origin::{
-    Origin, Vault, Writer,
-    ingest::{IngestOptions, Report, ingest, ingest_built_in},
-};
+use needledrop_origin::{Origin, Vault};
 
-use crate::{api::Api, config, demo, edge, front::Front, ingest::Display, keyfile, listing::Listing, origin, serve};
+use crate::{api::Api, config, edge, front::Front, keyfile, listing::Listing, origin, serve, source::Source};
 
 /// Page and audio over plain HTTP: loopback only, so nothing must be trusted first.
 const LISTEN: &str = "127.0.0.1:4040";
@@ -225,82 +221,6 @@ fn tell(addresses: &Addresses, tracks: usize, source: &Source, certs: &DevCerts)
     );
     println!("  library   {count}, in {}", source.vault.display());
     println!("  stop      Ctrl-C\n");
-}
-
-/// Where the music comes from.
-struct Source {
-    vault: PathBuf,
-    work: Work,
-}
-
-enum Work {
-    /// The library as it is.
-    None,
-    /// These folders.
-    Music(Vec<PathBuf>),
-    /// The demo library, where it is not complete.
-    Demo,
-}
-
-impl Source {
-    fn choose(music: &[PathBuf], data: &Path) -> Result<Self, String> {
-        let vault = config::vault(data);
-        if !music.is_empty() {
-            return Ok(Self { vault, work: Work::Music(music.to_vec()) });
-        }
-        let ingested = needledrop_origin::Library::open(&Vault::at(&vault)).map_err(|error| error.to_string())?;
-        if !ingested.is_empty() {
-            return Ok(Self { vault, work: Work::None });
-        }
-        let vault = config::demo_vault(data);
-        let made = needledrop_origin::Library::open(&Vault::at(&vault)).map_err(|error| error.to_string())?;
-        let work = if made.len() < needledrop_media::compose::TRACKS { Work::Demo } else { Work::None };
-        Ok(Self { vault, work })
-    }
-
-    fn has_work(&self) -> bool {
-        !matches!(self.work, Work::None)
-    }
-
-    /// Makes tracks in a thread of its own, while what is there already plays.
-    fn start(self, stop: Arc<AtomicBool>, ingesting: Arc<AtomicBool>) -> Option<JoinHandle<()>> {
-        if !self.has_work() {
-            return None;
-        }
-        Some(std::thread::spawn(move || {
-            self.make(&stop);
-            ingesting.store(false, Ordering::Relaxed);
-        }))
-    }
-
-    fn make(&self, stop: &AtomicBool) {
-        let writer = match Writer::open(&Vault::at(&self.vault)) {
-            Ok(writer) => writer,
-            Err(error) => return eprintln!("needledrop: no tracks can be added: {error}"),
-        };
-        let display = Display::new(false);
-        let events = |event: needledrop_origin::ingest::Event<'_>| display.show(&event);
-        let options = IngestOptions::default();
-        let report = match &self.work {
-            Work::Music(paths) => ingest(paths, &writer, &options, stop, &events),
-            Work::Demo => ingest_built_in(demo::sources(), &writer, &options, stop, &events),
-            Work::None => return,
-        };
-        display.finish();
-        summarise(&report);
-    }
-}
-
-fn summarise(report: &Report) {
-    for failure in &report.failed {
-        eprintln!("needledrop: {}: {}", failure.source, failure.reason);
-    }
-    if let Some(fatal) = &report.fatal {
-        eprintln!("needledrop: {fatal}");
-    }
-    if report.encoded > 0 && !report.stopped {
-        eprintln!("{} tracks added", report.encoded);
-    }
 }
 
 #[cfg(test)]
