@@ -284,6 +284,24 @@ function standBy() {
 
 // --- what is shown ----------------------------------------------------------------------------------------------
 
+/** The cover, or the first letter of the title where there is none. */
+function cover(track) {
+  const art = artOf(track);
+  const picture = document.createElement(art ? "img" : "span");
+  picture.className = "art";
+  if (!art) {
+    picture.textContent = [...(track.name ?? "")][0] ?? "";
+    picture.setAttribute("aria-hidden", "true");
+    return picture;
+  }
+  picture.alt = "";
+  picture.loading = "lazy";
+  picture.width = 56;
+  picture.height = 56;
+  picture.src = art;
+  return picture;
+}
+
 function row(track, index) {
   const item = document.createElement("li");
   const button = document.createElement("button");
@@ -294,14 +312,7 @@ function row(track, index) {
   number.className = "number";
   number.textContent = String(index + 1);
   number.setAttribute("aria-hidden", "true");
-  const picture = document.createElement("img");
-  picture.className = "art";
-  picture.alt = "";
-  picture.loading = "lazy";
-  picture.width = 56;
-  picture.height = 56;
-  const art = artOf(track);
-  if (art) picture.src = art;
+  const picture = cover(track);
   const names = document.createElement("span");
   names.className = "names";
   const title = document.createElement("span");

@@ -34,6 +34,14 @@ def a_click_in_chromium_plays_and_a_seek_plays_on(world):
 
 
 @check
+def a_seek_on_a_slow_line_costs_one_request(world):
+    up = world.up()
+    said = browse(world, "slow", BASE=f"http://localhost:{up.port}")
+    expect(1 <= len(said["ranges"]) <= 2, f"two seeks took {said['ranges']}")
+    return f"needle drop {said['drop_ms']} ms, two seeks: {said['waits']} ms, {said['ranges']}"
+
+
+@check
 def the_page_works_by_keyboard_and_on_a_phone(world):
     up = world.up()
     said = browse(world, "keyboard", BASE=f"http://localhost:{up.port}")

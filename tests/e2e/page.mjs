@@ -79,6 +79,37 @@ const scenarios = {
     return { rows, drop_ms, moved, middle, seek_ms, seek_requests, after_seek, codec, about, errors: [...errors, ...dark.errors], outside: [...outside, ...dark.outside] };
   },
 
+  async slow() {
+    const { page } = await open();
+    const line = await page.context().newCDPSession(page);
+    await line.send("Network.enable");
+    // 2.4 Mbit/s and 40 ms: too slow to have the whole track before the seek.
+    await line.send("Network.emulateNetworkConditions", { offline: false, latency: 40, downloadThroughput: 300_000, uploadThroughput: 300_000 });
+    await page.goto(BASE);
+    await page.waitForSelector(".track");
+    await page.selectOption("#quality", "320");
+    await page.locator(".track", { hasText: "Song in ogg" }).click();
+    await until(page, playing);
+    await until(page, () => /^\d+$/.test(document.getElementById("needle-drop").textContent));
+    const drop_ms = Number(await page.textContent("#needle-drop"));
+    const src = await page.evaluate(ofDeck, "currentSrc");
+    const ranges = [];
+    page.on("request", (r) => r.url() === src && ranges.push(r.headers().range ?? "all"));
+    const waits = [];
+    for (const part of [0.9, 0.5]) {
+      const began = Date.now();
+      const to = await page.evaluate((share) => {
+        const seek = document.getElementById("seek");
+        seek.value = String(Number(seek.max) * share);
+        seek.dispatchEvent(new Event("change", { bubbles: true }));
+        return Number(seek.value);
+      }, part);
+      await until(page, (at) => [...document.querySelectorAll("audio")].some((a) => !a.paused && !a.seeking && a.currentTime > at + 0.05 && a.currentTime < at + 5), to);
+      waits.push(Date.now() - began);
+    }
+    return { drop_ms, ranges, waits };
+  },
+
   async keyboard() {
     const { page, errors } = await open({ viewport: { width: 360, height: 740 } });
     await page.goto(BASE);
