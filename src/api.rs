@@ -45,6 +45,11 @@ impl Api {
         Self { listing, keys, public_url, ingesting }
     }
 
+    /// Scheme and host of URLs, if they are not those the client used.
+    pub fn public_url(&self) -> Option<&str> {
+        self.public_url.as_deref()
+    }
+
     /// The answer to a request below `/v1/`.
     pub fn answer(&self, request: &Request) -> Response<Body> {
         let answered = match request.method {

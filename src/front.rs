@@ -43,7 +43,7 @@ impl Handler for Front {
         if path.starts_with("/v1/") {
             return self.api.answer(&request);
         }
-        page::answer(&request).unwrap_or_else(|| {
+        page::answer(&request, self.api.public_url()).unwrap_or_else(|| {
             problem(&Problem::new("not-found", "There is nothing here", StatusCode::NOT_FOUND.as_u16()))
         })
     }

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use needledrop_media::AacBackend;
 use needledrop_origin::ingest::{Event, Fatal, IngestOptions, Outcome, Report, ingest};
 use needledrop_origin::record::SourceKey;
 use needledrop_origin::{Vault, VaultError, Writer};
@@ -29,6 +30,10 @@ pub struct Args {
     #[arg(long, short, value_name = "COUNT")]
     pub jobs: Option<NonZeroUsize>,
 
+    /// What makes the AAC renditions; tracks that are there already stay as they are
+    #[arg(long, value_enum, default_value_t, value_name = "ENCODER")]
+    pub aac: Aac,
+
     /// Print the report as JSON on stdout
     #[arg(long)]
     pub json: bool,
@@ -36,6 +41,28 @@ pub struct Args {
     /// Say nothing but failures and the report
     #[arg(long, short)]
     pub quiet: bool,
+}
+
+/// The AAC encoders to choose from.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub enum Aac {
+    /// The bundled Fraunhofer FDK encoder
+    #[cfg(feature = "aac-fdk")]
+    #[default]
+    Fdk,
+    /// The ffmpeg program, where it is installed
+    #[cfg_attr(not(feature = "aac-fdk"), default)]
+    Ffmpeg,
+}
+
+impl From<Aac> for AacBackend {
+    fn from(aac: Aac) -> AacBackend {
+        match aac {
+            #[cfg(feature = "aac-fdk")]
+            Aac::Fdk => AacBackend::Fdk,
+            Aac::Ffmpeg => AacBackend::Ffmpeg,
+        }
+    }
 }
 
 /// Runs the subcommand on the vault in `data`. The exit code is 0 when everything is in the
@@ -46,7 +73,8 @@ pub fn run(args: Args, data: &Path) -> ExitCode {
     let report = match Writer::open(&Vault::at(data)) {
         Ok(writer) => {
             let display = Display::new(args.quiet);
-            let options = args.jobs.map_or_else(IngestOptions::default, |jobs| IngestOptions { jobs });
+            let usual = IngestOptions::default();
+            let options = IngestOptions { jobs: args.jobs.unwrap_or(usual.jobs), aac: args.aac.into() };
             let report = ingest(&args.paths, &writer, &options, &stop, &|event| display.show(&event));
             display.finish();
             report

@@ -12,12 +12,18 @@ const FILES: [(&str, &str, &[u8]); 4] = [
     ("/icon.svg", "image/svg+xml", include_bytes!("page/icon.svg")),
 ];
 
-/// Only our own files and our own audio, wherever a tag's text ends up in the page.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
-    media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Only our own files, wherever a tag's text ends up in the page. Audio may come from the public
+/// URL as well, where that is another host than the page's.
+fn policy(public_url: Option<&str>) -> String {
+    let audio = public_url.unwrap_or_default();
+    format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob: {audio}; \
+         connect-src 'self' {audio}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+}
 
 /// The page's file at this path, if there is one.
-pub fn answer(request: &Request) -> Option<Response<Body>> {
+pub fn answer(request: &Request, public_url: Option<&str>) -> Option<Response<Body>> {
     let path = request.uri.path();
     let (_, kind, bytes) = FILES.iter().find(|(name, ..)| *name == path)?;
     let mut response = Response::new(Body::empty());
@@ -31,7 +37,8 @@ pub fn answer(request: &Request) -> Option<Response<Body>> {
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     // The files change with the binary only, and are few and small: ask each time.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    let policy = HeaderValue::from_str(&policy(public_url)).ok()?;
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     if response.status() == StatusCode::METHOD_NOT_ALLOWED {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use needledrop_core::media::Rendition;
-use needledrop_media::{MediaError, PcmFormat, PcmSource, Tags};
+use needledrop_media::{AacBackend, MediaError, PcmFormat, PcmSource, Tags};
 use needledrop_origin::digest::Digest;
 use needledrop_origin::ingest::{
     BuiltIn, BuiltInSound, Event, Fatal, IngestOptions, Outcome, Report, ingest, ingest_built_in,
@@ -59,7 +59,7 @@ impl World {
 
     fn ingest_with(&self, jobs: usize, stop: &AtomicBool, events: &(dyn Fn(Event<'_>) + Sync)) -> Report {
         let writer = Writer::open(&self.vault).unwrap();
-        let options = IngestOptions { jobs: NonZeroUsize::new(jobs).unwrap() };
+        let options = IngestOptions { jobs: NonZeroUsize::new(jobs).unwrap(), ..IngestOptions::default() };
         let report = ingest(&[self.music()], &writer, &options, stop, events);
         drop(writer);
         self.assert_sound();
@@ -422,4 +422,23 @@ fn a_full_disk_ends_the_run_cleanly_and_the_next_one_with_space_goes_on() {
     assert!(more.unwrap().success());
     let rest = world.ingest();
     assert_eq!((rest.unchanged, rest.encoded, rest.exit_code()), (report.encoded, 8 - report.encoded, 0));
+}
+
+#[test]
+fn with_ffmpeg_as_the_aac_encoder_the_track_is_the_same_and_its_rev_another() {
+    let world = World::new();
+    world.wav("a.wav", 440, "A");
+    world.ingest();
+    let usual = world.library().list().next().unwrap().clone();
+    let other = World::new();
+    other.wav("a.wav", 440, "A");
+    let writer = Writer::open(&other.vault).unwrap();
+    let options = IngestOptions { aac: AacBackend::Ffmpeg, ..IngestOptions::default() };
+    let report = ingest(&[other.music()], &writer, &options, &AtomicBool::new(false), &|_| {});
+    assert_eq!(report.encoded, 1, "{:?}", report.failed);
+    drop(writer);
+    other.assert_sound();
+    let track = other.library().list().next().unwrap().clone();
+    assert_eq!(track.id, usual.id);
+    assert_ne!(track.rev, usual.rev, "one path never names two different objects");
 }

@@ -48,13 +48,13 @@ const RECIPES: &[Recipe] = &[
     },
     Recipe {
         name: "perf",
-        about: "check that ingest keeps its pace: a few tracks against the floor of 15x real time per core",
-        more: "Usage: cargo xtask perf [TRACKS]\nBuilds the release binary. Prints ffmpeg doing the same six encodes beside it.",
+        about: "check that ingest keeps its pace beside ffmpeg, on a few tracks",
+        more: "Usage: cargo xtask perf [TRACKS]\nMeasures the build that the tests use, by CPU time, beside ffmpeg doing the same six encodes.",
         run: perf::check,
     },
     Recipe {
         name: "bench",
-        about: "the same as perf, over all music files of the system",
+        about: "the same with a release build over all music files, and the floor of 15x real time per core",
         more: "Takes every .ogg of Debian's wesnoth-1.16-music.",
         run: perf::bench,
     },

@@ -6,31 +6,43 @@ use crate::tools;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-/// Seconds of music per second of one core, for the six renditions together.
+/// Seconds of music per second of one core, for the six renditions together, in a release build.
 const FLOOR: f64 = 15.0;
-/// How many times ffmpeg's CPU time ours may be: its AAC encoder is another one, and machines are noisy.
-const FFMPEG_SLACK: f64 = 1.1;
+/// The share of ffmpeg's CPU time that ours may be. A third was measured in both profiles; twice
+/// that means that something was lost. A ratio in one run, so that a slow machine does not matter.
+const FFMPEG_SHARE_MAX: f64 = 0.66;
 /// Tracks that the check takes; the bench takes all.
 const CHECK_TRACKS: usize = 3;
 const MUSIC: &str = "/usr/share/games/wesnoth/1.16/data/core/music";
 
+/// Which build is measured.
+#[derive(Clone, Copy, PartialEq)]
+enum Profile {
+    /// The one the tests use anyway: its codecs are fully optimised.
+    Dev,
+    Release,
+}
+
 pub fn check(tally: &mut Tally, args: &[String]) {
     let tracks = args.first().and_then(|n| n.parse().ok()).unwrap_or(CHECK_TRACKS);
-    measure(tally, tracks);
+    measure(tally, tracks, Profile::Dev);
 }
 
 pub fn bench(tally: &mut Tally, _: &[String]) {
-    measure(tally, usize::MAX);
+    measure(tally, usize::MAX, Profile::Release);
 }
 
-fn measure(tally: &mut Tally, tracks: usize) {
+fn measure(tally: &mut Tally, tracks: usize, profile: Profile) {
     tally.step("perf: tools", tools::ensure);
-    let built = tally.step("perf: release build", || {
-        let args = ["build", "--quiet", "--release", "--package", "needledrop", "--bin", "needledrop"];
+    let built = tally.step("perf: build", || {
+        let mut args = vec!["build", "--quiet", "--package", "needledrop", "--bin", "needledrop"];
+        if profile == Profile::Release {
+            args.push("--release");
+        }
         Job::new("cargo", &args).dir(&tools::root()).minutes(40).run()
     });
     if built {
-        tally.step("perf: ingest", || ingest(tracks));
+        tally.step("perf: ingest", || ingest(tracks, profile));
     }
 }
 
@@ -40,7 +52,8 @@ struct Cost {
     cpu_s: f64,
 }
 
-fn ingest(tracks: usize) -> Result<(), String> {
+fn ingest(tracks: usize, profile: Profile) -> Result<(), String> {
+    let folder = if profile == Profile::Release { "release" } else { "debug" };
     let files = music(tracks)?;
     let music_s = files.iter().map(|f| seconds_of(f)).sum::<Result<f64, String>>()?;
     let work = tools::scratch().join("perf");
@@ -49,7 +62,7 @@ fn ingest(tracks: usize) -> Result<(), String> {
 
     let ours = cost(|| {
         let mut job =
-            Job::new(tools::target().join("release/needledrop"), &["ingest", "--data"]).arg(work.join("data"));
+            Job::new(tools::target().join(folder).join("needledrop"), &["ingest", "--data"]).arg(work.join("data"));
         for file in &files {
             job = job.arg(file);
         }
@@ -63,12 +76,14 @@ fn ingest(tracks: usize) -> Result<(), String> {
     for (name, c) in [("needledrop", &ours), ("ffmpeg", &theirs)] {
         println!("{name:12} {:10.1} {:10.1} {:22.1}", c.wall_s, c.cpu_s, music_s / c.cpu_s);
     }
-    if music_s / ours.cpu_s < FLOOR {
+    if profile == Profile::Release && music_s / ours.cpu_s < FLOOR {
         return Err(format!("ingest runs at {:.1}x real time per core, below {FLOOR}", music_s / ours.cpu_s));
     }
-    if ours.cpu_s > theirs.cpu_s * FFMPEG_SLACK {
-        return Err(format!("ingest needs {:.1} s of CPU where ffmpeg needs {:.1} s", ours.cpu_s, theirs.cpu_s));
+    let share = ours.cpu_s / theirs.cpu_s;
+    if share > FFMPEG_SHARE_MAX {
+        return Err(format!("ingest needs {share:.2} of ffmpeg's CPU time, more than {FFMPEG_SHARE_MAX}"));
     }
+    println!("ingest needs {share:.2} of ffmpeg's CPU time");
     Ok(())
 }
 

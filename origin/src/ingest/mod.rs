@@ -23,7 +23,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use needledrop_media::{MediaError, PcmSource, Tags};
+use needledrop_media::{AacBackend, MediaError, PcmSource, Tags};
 
 pub use report::{Event, Failure, Fatal, Outcome, Report};
 
@@ -37,13 +37,15 @@ use work::Job;
 pub struct IngestOptions {
     /// Worker threads; each makes one track at a time.
     pub jobs: NonZeroUsize,
+    /// What makes the AAC renditions.
+    pub aac: AacBackend,
 }
 
 impl Default for IngestOptions {
     /// One worker per core.
     fn default() -> IngestOptions {
         let one = NonZeroUsize::MIN;
-        IngestOptions { jobs: std::thread::available_parallelism().unwrap_or(one) }
+        IngestOptions { jobs: std::thread::available_parallelism().unwrap_or(one), aac: AacBackend::default() }
     }
 }
 
@@ -84,7 +86,7 @@ pub fn ingest(
     for (path, reason) in &found.failed {
         report.fail(path.display().to_string(), reason.clone());
     }
-    let run = Run::new(writer, stop, events, report);
+    let run = Run::new(writer, options.aac, stop, events, report);
     let jobs = found.files.into_iter().filter_map(|path| run.look_at(path)).collect();
     run.work_off(jobs, options.jobs)
 }
@@ -98,7 +100,7 @@ pub fn ingest_built_in(
     events: &(dyn Fn(Event<'_>) + Sync),
 ) -> Report {
     let report = Report { found: sources.len(), ..Report::default() };
-    let run = Run::new(writer, stop, events, report);
+    let run = Run::new(writer, options.aac, stop, events, report);
     let jobs: Vec<Job> = sources.into_iter().filter_map(|source| run.look_at_built_in(source)).collect();
     run.work_off(jobs, options.jobs)
 }
@@ -110,7 +112,13 @@ pub fn ingest_source(
     stop: &AtomicBool,
     events: &(dyn Fn(Event<'_>) + Sync),
 ) -> Report {
-    ingest_built_in(vec![source], writer, &IngestOptions { jobs: NonZeroUsize::MIN }, stop, events)
+    ingest_built_in(
+        vec![source],
+        writer,
+        &IngestOptions { jobs: NonZeroUsize::MIN, ..IngestOptions::default() },
+        stop,
+        events,
+    )
 }
 
 /// Files known from earlier runs that belong to the walked folders and were not met.

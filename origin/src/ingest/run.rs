@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use needledrop_core::id::TrackId;
+use needledrop_media::{AacBackend, Transcoder};
 
 use super::report::{Event, Fatal, Outcome, Report};
 use super::work::{Job, Material, WorkError};
@@ -22,6 +23,7 @@ use crate::writer::Writer;
 /// What the threads of one run share.
 pub(crate) struct Run<'a> {
     pub(crate) writer: &'a Writer,
+    pub(crate) transcoder: Transcoder,
     pub(crate) events: &'a (dyn Fn(Event<'_>) + Sync),
     stop: &'a AtomicBool,
     /// Set when the caller's flag was seen or the run cannot go on; what the encoders look at.
@@ -54,6 +56,7 @@ pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<'a> Run<'a> {
     pub(crate) fn new(
         writer: &'a Writer,
+        aac: AacBackend,
         stop: &'a AtomicBool,
         events: &'a (dyn Fn(Event<'_>) + Sync),
         mut report: Report,
@@ -62,6 +65,7 @@ impl<'a> Run<'a> {
         report.damaged_lines = damage.into_iter().map(|damage| (damage.line, damage.reason)).collect();
         Run {
             writer,
+            transcoder: Transcoder { aac },
             events,
             stop,
             halt: AtomicBool::new(false),

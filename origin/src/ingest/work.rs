@@ -187,7 +187,7 @@ impl Job {
             (run.events)(Event::Progress { source: &self.key, seconds: frames as f64 / rate });
         };
         let stage = run.writer.stage()?;
-        let transcoded = needledrop_media::transcode(pcm, tags, stage.dir(), &progress, &run.halt);
+        let transcoded = run.transcoder.run(pcm, tags, stage.dir(), &progress, &run.halt);
         match transcoded {
             Ok(transcoded) => {
                 run.count_decoded();
