@@ -4,6 +4,8 @@ use crate::job::Job;
 use crate::tally::Tally;
 use crate::tools;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::Instant;
 
 /// Seconds of music per second of one core, for the six renditions together, in a release build.
@@ -68,7 +70,7 @@ fn ingest(tracks: usize, profile: Profile) -> Result<(), String> {
         }
         job.minutes(60).run()
     })?;
-    let theirs = cost(|| files.iter().enumerate().try_for_each(|(i, f)| six_encodes(f, &work.join("ffmpeg"), i)))?;
+    let theirs = cost(|| on_all_cores(&files, &work.join("ffmpeg")))?;
     let _ = std::fs::remove_dir_all(&work);
 
     println!("\n{} tracks, {music_s:.0} s of music, six renditions each", files.len());
@@ -100,6 +102,21 @@ fn seconds_of(file: &Path) -> Result<f64, String> {
     let args = ["-v", "error", "-show_entries", "format=duration", "-of", "csv=p=0"];
     let text = Job::new("ffprobe", &args).arg(file).output()?;
     text.trim().parse().map_err(|_| format!("{}: ffprobe says {text:?}", file.display()))
+}
+
+/// One ffmpeg at a time on each core, as ingest has one track at a time on each.
+fn on_all_cores(files: &[PathBuf], dir: &Path) -> Result<(), String> {
+    let next = AtomicUsize::new(0);
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let work = || loop {
+        let index = next.fetch_add(1, Ordering::Relaxed);
+        let Some(file) = files.get(index) else { return Ok(()) };
+        six_encodes(file, dir, index)?;
+    };
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| "a worker broke".to_owned())?)
+    })
 }
 
 /// One ffmpeg that decodes once and feeds six encoders, as ingest does.
