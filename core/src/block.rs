@@ -5,6 +5,10 @@ use crate::range::ByteRange;
 /// The size of a block in bytes: the smallest piece worth a request upstream, about 6.6 s of 160 kbit/s.
 pub const BLOCK_BYTES: u64 = 128 * 1024;
 
+/// The largest object, in bytes: as many blocks as [`BlockIndex`] can number, 512 TiB. Whoever says
+/// that an object is longer is not believed.
+pub const OBJECT_BYTES_MAX: u64 = BLOCK_BYTES << 32;
+
 /// Which block of an object, counted from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlockIndex(pub u32);

@@ -10,6 +10,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use crate::block::OBJECT_BYTES_MAX;
+
 /// Most members of a Range field that are looked at: eight times what is ever answered in parts.
 pub const SPECS_MAX: usize = 64;
 
@@ -167,7 +169,8 @@ impl RangeRequest {
         if parts.is_empty() {
             return self.resolve_nothing(len);
         }
-        if parts.len() > PARTS_MAX {
+        // The length of a multipart body about an object beyond all objects might not fit 64 bits.
+        if parts.len() > PARTS_MAX || (parts.len() > 1 && len > OBJECT_BYTES_MAX) {
             return Resolved::Ignored;
         }
         Resolved::Parts(parts)

@@ -6,7 +6,9 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use needledrop_core::{
-    ByteRange, EntityTag, ObjectPath, UnixSeconds, Validators, content_type_for,
+    ByteRange, EntityTag, ObjectPath, UnixSeconds, Validators,
+    block::OBJECT_BYTES_MAX,
+    content_type_for,
     freshness::{Exchange, Statement, judge},
     range::ContentRange,
 };
@@ -257,7 +259,7 @@ fn partial_span(headers: &HeaderMap, asked: ByteRange) -> Result<(u64, u64, u64)
 /// cannot be cached in pieces.
 fn facts(path: &ObjectPath, headers: &HeaderMap, start: u64, end: u64, len: u64) -> Option<Facts> {
     let coded = headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
-    if coded {
+    if coded || len > OBJECT_BYTES_MAX {
         return None;
     }
     let validators = strong_validators(headers)?;

@@ -246,3 +246,10 @@ proptest! {
         prop_assert_eq!(resolve(&wanted.to_range_field(), 5000), Resolved::Parts(vec![wanted]));
     }
 }
+
+#[test]
+fn several_parts_of_an_object_beyond_all_objects_are_not_answered_in_parts() {
+    let request = RangeRequest::parse("bytes=0-0,14-").expect("valid");
+    assert_eq!(request.resolve(u64::MAX), Resolved::Ignored, "their length does not fit 64 bits");
+    assert!(matches!(request.resolve(OBJECT_BYTES_MAX), Resolved::Parts(_)));
+}
