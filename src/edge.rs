@@ -11,6 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use http::Uri;
 use needledrop_core::{Cidr, Keyring};
+use needledrop_edge::limits::{UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_HEADERS_TIMEOUT, UPSTREAM_STALL_TIMEOUT};
 use needledrop_edge::{Edge, Shelf, Slab, Upstream};
 use needledrop_http::{Certificates, Client, ClientConfig, Doors, DoorsConfig, Identity, Roots};
 
@@ -21,13 +22,6 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 /// How large a cache is that nobody gave a size.
 const CACHE_SIZE: &str = "1GiB";
-
-/// Time for upstream to accept a connection. Within a region a healthy one needs milliseconds.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-/// Time for upstream to send the head of an answer.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time between two pieces of an upstream body.
-const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Arguments of `needledrop edge`.
 #[derive(clap::Args)]
@@ -176,9 +170,9 @@ pub fn shelf(
     let client = Client::new(&ClientConfig {
         roots,
         identity,
-        connect_timeout: CONNECT_TIMEOUT,
-        head_timeout: HEAD_TIMEOUT,
-        body_timeout: BODY_TIMEOUT,
+        connect_timeout: UPSTREAM_CONNECT_TIMEOUT,
+        head_timeout: UPSTREAM_HEADERS_TIMEOUT,
+        body_timeout: UPSTREAM_STALL_TIMEOUT,
         ..ClientConfig::default()
     });
     let client = client.map_err(|error| format!("upstream: {error}"))?;

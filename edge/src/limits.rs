@@ -33,6 +33,9 @@ pub const UNCACHEABLE_SECONDS: u64 = 60;
 /// Attempts at one run of blocks: the first, and one more where the last byte arrived.
 pub const FILL_ATTEMPTS_MAX: u32 = 2;
 
+/// Time for upstream to accept a connection. Within a region a healthy one needs milliseconds.
+pub const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Time for upstream to send response headers.
 pub const UPSTREAM_HEADERS_TIMEOUT: Duration = Duration::from_secs(5);
 
