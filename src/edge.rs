@@ -12,7 +12,7 @@ use arc_swap::ArcSwap;
 use http::Uri;
 use needledrop_core::{Cidr, Keyring};
 use needledrop_edge::limits::{UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_HEADERS_TIMEOUT, UPSTREAM_STALL_TIMEOUT};
-use needledrop_edge::{Edge, Shelf, Slab, Upstream};
+use needledrop_edge::{Clock, Edge, Shelf, Slab, Upstream};
 use needledrop_http::{Certificates, Client, ClientConfig, Doors, DoorsConfig, Identity, Roots};
 
 use crate::{config, keyfile, origin, serve, units};
@@ -178,7 +178,8 @@ pub fn shelf(
     let client = client.map_err(|error| format!("upstream: {error}"))?;
     let bytes = units::parse_bytes(cache_size).map_err(|error| format!("cache size: {error}"))?;
     let slab = Slab::open(cache, bytes).map_err(|error| error.to_string())?;
-    Ok(Shelf::new(slab, Upstream::new(client, &base)))
+    let clock = Clock::system();
+    Ok(Shelf::new(slab, Upstream::new(client, &base, clock.clone()), clock))
 }
 
 /// The name of an edge is a token in structured fields (RFC 9651 section 3.3.4).

@@ -5,6 +5,10 @@ use crate::range::ByteRange;
 /// The size of a block in bytes: the smallest piece worth a request upstream, about 6.6 s of 160 kbit/s.
 pub const BLOCK_BYTES: u64 = 128 * 1024;
 
+/// The head (first 30 s) of an object of which nobody told: 640 KiB, five blocks, are 30 s of 160 kbit/s
+/// with tags and a cover before them. Unit: bytes.
+pub const HEAD_BYTES_DEFAULT: u64 = 5 * BLOCK_BYTES;
+
 /// The largest object, in bytes: as many blocks as [`BlockIndex`] can number, 512 TiB. Whoever says
 /// that an object is longer is not believed.
 pub const OBJECT_BYTES_MAX: u64 = BLOCK_BYTES << 32;

@@ -13,7 +13,6 @@ use needledrop_http::{Body, BodyError, Handler, Request};
 
 use crate::{
     cache::Presence,
-    clock,
     error::FillError,
     object::Object,
     open::{Hint, Opened},
@@ -52,7 +51,7 @@ impl Edge {
             _ if request.peer.early_data => return Err(Failure::TooEarly),
             _ => return Err(Failure::Method),
         };
-        let now = clock::now();
+        let now = self.shelf.clock.now();
         let admitted = self.admit(request, now)?;
         let fields = Fields::of(&request.headers);
         let conditions = fields.conditions(method);

@@ -24,6 +24,7 @@ pub mod shelf;
 pub mod slab;
 pub mod upstream;
 
+pub use clock::Clock;
 pub use edge::Edge;
 pub use shelf::Shelf;
 pub use slab::{Slab, SlabError};

@@ -23,6 +23,12 @@ pub const FILL_ROOM_WAIT: Duration = Duration::from_secs(2);
 /// Objects whose length and validators are remembered. Unit: objects, about 400 B each.
 pub const OBJECTS_MAX: usize = 131_072;
 
+/// Tags remembered with an object. Unit: tags; a release with its artists, labels and genres needs a few.
+pub const TAGS_MAX: usize = 32;
+
+/// The longest tag that is remembered. Unit: bytes.
+pub const TAG_BYTES_MAX: usize = 128;
+
 /// Objects being opened at the same time. Unit: objects. Beyond it, 503.
 pub const OPENINGS_MAX: usize = 4_096;
 

@@ -11,10 +11,11 @@ use std::{
 use lru::LruCache;
 use needledrop_core::{
     BLOCK_BYTES, BlockIndex, ObjectPath, UnixSeconds, Validators,
-    cache::{BlockKey, VersionId},
+    block::HEAD_BYTES_DEFAULT,
+    cache::{BlockKey, Class, VersionId},
 };
 
-use crate::limits::UNCACHEABLE_SECONDS;
+use crate::{limits::UNCACHEABLE_SECONDS, upstream::Facts};
 
 /// One version of one object. Everything but its freshness is immutable.
 #[derive(Debug)]
@@ -31,31 +32,48 @@ pub struct Object {
     pub content_type: String,
     /// Whether upstream said it never changes under this path.
     pub immutable: bool,
+    /// What it belongs to: purged together.
+    pub tags: Vec<String>,
     fresh_until: AtomicU64,
     /// When upstream last confirmed it, less the Age it had then: `now - born` is its Age.
     born: AtomicU64,
+    /// Its first 30 s in bytes as a signed URL told, 0 while none has.
+    head_bytes: AtomicU64,
 }
 
 impl Object {
     /// A version just learnt from upstream.
-    pub fn new(
-        version: VersionId,
-        path: ObjectPath,
-        len: u64,
-        validators: Validators,
-        content_type: String,
-        freshness: &Freshness,
-    ) -> Arc<Self> {
+    pub fn new(version: VersionId, path: ObjectPath, facts: &Facts) -> Arc<Self> {
         Arc::new(Self {
             version,
             path,
-            len,
-            validators,
-            content_type,
-            immutable: freshness.immutable,
-            fresh_until: AtomicU64::new(freshness.fresh_until.0),
-            born: AtomicU64::new(freshness.born.0),
+            len: facts.len,
+            validators: facts.validators.clone(),
+            content_type: facts.content_type.clone(),
+            immutable: facts.freshness.immutable,
+            tags: facts.tags.clone(),
+            fresh_until: AtomicU64::new(facts.freshness.fresh_until.0),
+            born: AtomicU64::new(facts.freshness.born.0),
+            head_bytes: AtomicU64::new(0),
         })
+    }
+
+    /// Length of its head in bytes: as a signed URL told, else what 30 s usually are.
+    pub fn head_bytes(&self) -> u64 {
+        match self.head_bytes.load(Ordering::Relaxed) {
+            0 => HEAD_BYTES_DEFAULT,
+            told => told,
+        }
+    }
+
+    /// A signed URL tells the length of the head.
+    pub fn learn_head(&self, bytes: u64) {
+        self.head_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether a block has a part in the head.
+    pub fn class(&self, block: u32) -> Class {
+        if BlockIndex(block).start() < self.head_bytes() { Class::Head } else { Class::Body }
     }
 
     /// Whether it may be served without asking upstream (RFC 9111 section 4.2).

@@ -10,7 +10,6 @@ use needledrop_core::{BLOCK_BYTES, BlockIndex, ByteRange, ObjectPath, UnixSecond
 use tokio::sync::watch;
 
 use crate::{
-    clock,
     error::FillError,
     fill,
     flight::Interest,
@@ -129,7 +128,7 @@ impl Opening {
         };
         match (known, hint) {
             // Opened by somebody else between the asker's look and now.
-            (Some(object), _) if object.is_fresh(clock::now()) => Ok(Opened::known(object)),
+            (Some(object), _) if object.is_fresh(self.shelf.clock.now()) => Ok(Opened::known(object)),
             (Some(object), _) => self.revalidate(object).await,
             (None, Hint::Facts) => self.ask_facts().await,
             (None, Hint::Blocks(first, last)) => self.ask_blocks(first, last).await,
@@ -188,7 +187,7 @@ impl Opening {
     }
 
     fn uncacheable(&self) -> Opened {
-        self.shelf.objects.insert_uncacheable(self.path.clone(), clock::now());
+        self.shelf.objects.insert_uncacheable(self.path.clone(), self.shelf.clock.now());
         Opened::Uncacheable
     }
 }

@@ -6,6 +6,7 @@ use needledrop_core::ObjectPath;
 
 use crate::{
     cache::{Cache, Found},
+    clock::Clock,
     fill,
     flight::Interest,
     limits::OBJECTS_MAX,
@@ -25,16 +26,19 @@ pub struct Shelf {
     pub upstream: Upstream,
     /// Objects being opened.
     pub openings: Openings,
+    /// What time it is.
+    pub clock: Clock,
 }
 
 impl Shelf {
     /// An empty shelf over a slab, filled from `upstream`.
-    pub fn new(slab: Arc<Slab>, upstream: Upstream) -> Arc<Self> {
+    pub fn new(slab: Arc<Slab>, upstream: Upstream, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             objects: Objects::new(OBJECTS_MAX),
             cache: Cache::new(slab),
             upstream,
             openings: Openings::default(),
+            clock,
         })
     }
 
@@ -51,14 +55,7 @@ impl Shelf {
 
     /// A version as upstream describes it, not yet known to anybody.
     pub fn new_version(&self, path: &ObjectPath, facts: &Facts) -> Arc<Object> {
-        Object::new(
-            self.objects.next_version(),
-            path.clone(),
-            facts.len,
-            facts.validators.clone(),
-            facts.content_type.clone(),
-            &facts.freshness,
-        )
+        Object::new(self.objects.next_version(), path.clone(), facts)
     }
 
     /// Makes a version the current one under its path; the one it takes the place of is

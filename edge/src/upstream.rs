@@ -14,13 +14,19 @@ use needledrop_core::{
 };
 use needledrop_http::{Client, ClientError, IncomingBody};
 
-use crate::{clock, error::FillError, object::Freshness};
+use crate::{
+    clock::Clock,
+    error::FillError,
+    limits::{TAG_BYTES_MAX, TAGS_MAX},
+    object::Freshness,
+};
 
 /// A way to the origin.
 pub struct Upstream {
     client: Client,
     /// Scheme and authority, without a trailing slash.
     base: String,
+    clock: Clock,
 }
 
 /// Under which condition bytes are wanted.
@@ -47,6 +53,8 @@ pub struct Facts {
     pub content_type: String,
     /// For how long it may be reused.
     pub freshness: Freshness,
+    /// What it belongs to, such as its album and artist (`Cache-Tag`): purged together.
+    pub tags: Vec<String>,
 }
 
 impl Facts {
@@ -63,7 +71,7 @@ impl Facts {
 /// An answer to a request for bytes.
 pub enum Answered {
     /// Bytes of a version that may be cached block by block.
-    Body(Facts, UpstreamBody),
+    Body(Box<Facts>, UpstreamBody),
     /// The condition failed: the object is another one now.
     Changed,
     /// The range lies behind the end of the object.
@@ -84,8 +92,8 @@ pub enum Asked {
 
 impl Upstream {
     /// An upstream at `base`, such as `https://origin.example:4500`.
-    pub fn new(client: Client, base: &Uri) -> Self {
-        Self { client, base: base.to_string().trim_end_matches('/').to_owned() }
+    pub fn new(client: Client, base: &Uri, clock: Clock) -> Self {
+        Self { client, base: base.to_string().trim_end_matches('/').to_owned(), clock }
     }
 
     /// Fetches bytes for the cache.
@@ -115,11 +123,11 @@ impl Upstream {
             StatusCode::OK => content_length(&parts.headers).map(|len| (0, len, len)),
             _ => Some(partial_span(&parts.headers, range)?),
         };
-        let facts = span.and_then(|(start, end, len)| facts(path, &parts.headers, start, end, len));
+        let facts = span.and_then(|(start, end, len)| facts(path, &parts.headers, start, end, len, self.clock.now()));
         Ok(match facts {
             Some(facts) => {
                 let left = facts.end - facts.start;
-                Answered::Body(facts, UpstreamBody { body, left })
+                Answered::Body(Box::new(facts), UpstreamBody { body, left })
             }
             None => Answered::Uncacheable,
         })
@@ -139,11 +147,11 @@ impl Upstream {
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_MODIFIED if known.is_some() => {
-                return Ok(freshness_of(headers).map_or(Asked::Uncacheable, Asked::Unchanged));
+                return Ok(freshness_of(headers, self.clock.now()).map_or(Asked::Uncacheable, Asked::Unchanged));
             }
             status => return Err(refusal(status)),
         }
-        let facts = content_length(headers).and_then(|len| facts(path, headers, 0, len, len));
+        let facts = content_length(headers).and_then(|len| facts(path, headers, 0, len, len, self.clock.now()));
         Ok(match facts {
             Some(facts) => match known {
                 Some(validators) if facts.is_same_version(validators) => Asked::Unchanged(facts.freshness),
@@ -257,7 +265,7 @@ fn partial_span(headers: &HeaderMap, asked: ByteRange) -> Result<(u64, u64, u64)
 
 /// `None`: without a strong validator, with a coding, or forbidden to store, an object
 /// cannot be cached in pieces.
-fn facts(path: &ObjectPath, headers: &HeaderMap, start: u64, end: u64, len: u64) -> Option<Facts> {
+fn facts(path: &ObjectPath, headers: &HeaderMap, start: u64, end: u64, len: u64, now: UnixSeconds) -> Option<Facts> {
     let coded = headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
     if coded || len > OBJECT_BYTES_MAX {
         return None;
@@ -267,7 +275,15 @@ fn facts(path: &ObjectPath, headers: &HeaderMap, start: u64, end: u64, len: u64)
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .map_or_else(|| content_type_for(path).to_owned(), str::to_owned);
-    Some(Facts { len, start, end, validators, content_type, freshness: freshness_of(headers)? })
+    Some(Facts {
+        len,
+        start,
+        end,
+        validators,
+        content_type,
+        freshness: freshness_of(headers, now)?,
+        tags: tags(headers),
+    })
 }
 
 /// Pieces of two answers may be put together only under a strong validator (RFC 9110
@@ -286,8 +302,7 @@ fn strong_validators(headers: &HeaderMap) -> Option<Validators> {
 
 /// `None`: it must not be stored. The time upstream took is not counted into the Age: it is
 /// bounded by the client's timeouts to a few seconds, and the objects live for long.
-fn freshness_of(headers: &HeaderMap) -> Option<Freshness> {
-    let now = clock::now();
+fn freshness_of(headers: &HeaderMap, now: UnixSeconds) -> Option<Freshness> {
     let joined = |name| {
         let lines: Vec<_> = headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect();
         (!lines.is_empty()).then(|| lines.join(", "))
@@ -308,6 +323,14 @@ fn freshness_of(headers: &HeaderMap) -> Option<Freshness> {
         born: now.minus(storage.initial_age_s),
         immutable: storage.immutable,
     })
+}
+
+/// The words of all `Cache-Tag` lines, separated by commas or spaces as origins write them. Beyond the
+/// limits they are left out: such an object is then reached by path and prefix only.
+fn tags(headers: &HeaderMap) -> Vec<String> {
+    let lines = headers.get_all("cache-tag").iter().filter_map(|line| line.to_str().ok());
+    let words = lines.flat_map(|line| line.split([',', ' ', '\t'])).filter(|word| !word.is_empty());
+    words.filter(|word| word.len() <= TAG_BYTES_MAX).take(TAGS_MAX).map(str::to_owned).collect()
 }
 
 fn add_unchanged(headers: &mut HeaderMap, validators: &Validators) {

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use needledrop_core::{Claims, KeyId, Keyring, ObjectPath, UnixSeconds, signed_url::Secret};
-use needledrop_edge::{Edge, Shelf, Slab, Upstream};
+use needledrop_edge::{Clock, Edge, Shelf, Slab, Upstream};
 use needledrop_http::{Body, Client, ClientConfig, Handler, Request};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -290,8 +290,8 @@ impl World {
             ..ClientConfig::default()
         };
         let client = Client::new(&config).unwrap();
-        let upstream = Upstream::new(client, &format!("http://{addr}").parse().unwrap());
-        let shelf = Shelf::new(slab, upstream);
+        let upstream = Upstream::new(client, &format!("http://{addr}").parse().unwrap(), Clock::system());
+        let shelf = Shelf::new(slab, upstream, Clock::system());
         let keyring = Keyring::new(KeyId::parse("k1").unwrap(), Secret::from_bytes([7; 32]));
         let keys = Arc::new(ArcSwap::from_pointee(keyring));
         let edge = Edge::new("edge-test".into(), keys.clone(), vec!["/art/".into()], shelf.clone());
