@@ -127,8 +127,8 @@ impl Doors {
             }
             _ => None,
         };
-        let plain = listen_all(&config.plain)?;
-        let tls = listen_all(&config.tls)?;
+        let plain = listen_all(&config.plain, &config.limits)?;
+        let tls = listen_all(&config.tls, &config.limits)?;
         let mut quic = QuicDoors::none();
         if let Some(certificates) = certificates.filter(|_| !config.quic.is_empty()) {
             let tls = Arc::new(tls::quic_server(&certificates, config.client_ca.as_ref())?);
@@ -199,12 +199,12 @@ enum Lane {
     Tls,
 }
 
-fn listen_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, DoorsError> {
-    let bind = |&address| listen(address).map_err(|reason| DoorsError::Bind { address, reason });
+fn listen_all(addresses: &[SocketAddr], limits: &Limits) -> Result<Vec<TcpListener>, DoorsError> {
+    let bind = |&address| listen(address, limits).map_err(|reason| DoorsError::Bind { address, reason });
     addresses.iter().map(bind).collect()
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
@@ -212,6 +212,11 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         // The same on every system: [::] is IPv6 only, and 0.0.0.0 stands beside it.
         socket.set_only_v6(true)?;
     }
+    // Accepted sockets inherit it.
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_notsent_lowat(limits.unsent_bytes)?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = limits;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG as i32)?;

@@ -3,8 +3,14 @@
 mod world;
 
 use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use http::Response;
+use needledrop_http::{Body, Doors, DoorsConfig, Handler, Request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
@@ -219,4 +225,43 @@ async fn a_withheld_h3_head_stalls_nothing_and_is_cut() {
     assert_eq!(answer.status, 200);
     let ended = timeout(SOON, recv.read_to_end(1000)).await.expect("the deadline must end this");
     assert!(ended.is_err());
+}
+
+/// Counts what a connection takes from an endless body.
+struct Spring(Arc<AtomicUsize>);
+
+impl Handler for Spring {
+    async fn call(&self, _: Request) -> Response<Body> {
+        let taken = self.0.clone();
+        let drops = futures_util::stream::repeat_with(move || {
+            taken.fetch_add(16_384, Ordering::Relaxed);
+            Ok(Bytes::from_static(&[7; 16_384]))
+        });
+        Response::new(Body::stream(drops, None))
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_who_pauses_makes_the_kernel_hold_little() {
+    let taken = Arc::new(AtomicUsize::new(0));
+    let plain = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
+    let doors = Doors::bind(DoorsConfig { plain, ..DoorsConfig::default() }).unwrap();
+    let address = doors.plain_addrs()[0];
+    let _running = doors.serve(Arc::new(Spring(taken.clone())));
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(16_384).unwrap();
+    let mut paused = socket.connect(address).await.unwrap();
+    paused.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut before = 0;
+    // Until nothing moves any more.
+    loop {
+        sleep(Duration::from_millis(200)).await;
+        let now = taken.load(Ordering::Relaxed);
+        if now == before && now > 0 {
+            break;
+        }
+        before = now;
+    }
+    assert!(before < 1_000_000, "{before} bytes wait for a reader who pauses");
 }
