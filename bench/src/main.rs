@@ -1,3 +1,32 @@
 //! Benchmarks of the cache: traces through the policies alone, and through a real edge.
+#![allow(clippy::print_stdout, reason = "tables on standard output are what it is for")]
 
-fn main() {}
+mod beside;
+
+use clap::Parser;
+
+/// Measures needledrop's cache.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Our edge beside nginx with slice and proxy_cache
+    Beside(beside::Args),
+}
+
+fn main() -> std::process::ExitCode {
+    let done = match Cli::parse().command {
+        Command::Beside(args) => beside::run(&args).map_err(|error| error.to_string()),
+    };
+    match done {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("needledrop-bench: {error}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}
