@@ -16,6 +16,7 @@ pub mod error;
 pub mod fill;
 pub mod flight;
 pub mod limits;
+pub mod metrics;
 pub mod object;
 pub mod open;
 pub mod respond;
@@ -26,6 +27,7 @@ pub mod upstream;
 
 pub use clock::Clock;
 pub use edge::Edge;
+pub use metrics::Metrics;
 pub use shelf::Shelf;
 pub use slab::{Slab, SlabError};
 pub use upstream::Upstream;

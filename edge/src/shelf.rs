@@ -10,6 +10,7 @@ use crate::{
     fill,
     flight::Interest,
     limits::OBJECTS_MAX,
+    metrics::Metrics,
     object::{Object, Objects},
     open::Openings,
     slab::Slab,
@@ -28,6 +29,8 @@ pub struct Shelf {
     pub openings: Openings,
     /// What time it is.
     pub clock: Clock,
+    /// What operators see.
+    pub metrics: Metrics,
 }
 
 impl Shelf {
@@ -39,6 +42,7 @@ impl Shelf {
             upstream,
             openings: Openings::default(),
             clock,
+            metrics: Metrics::new(),
         })
     }
 

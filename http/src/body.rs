@@ -13,6 +13,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 use http_body::{Frame, SizeHint};
 
+use crate::receipt::{Delivered, End, Receipt};
+
 type Chunks = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 
 /// Why a body could not be finished. The client never sees the text, only the reset.
@@ -58,12 +60,18 @@ pub struct Body {
     source: Source,
     declared: Option<u64>,
     produced: u64,
+    failed: bool,
+    receipt: Option<Receipt>,
 }
 
 impl Body {
+    fn new(source: Source, declared: Option<u64>) -> Self {
+        Self { source, declared, produced: 0, failed: false, receipt: None }
+    }
+
     /// No bytes.
     pub fn empty() -> Self {
-        Self { source: Source::Empty, declared: Some(0), produced: 0 }
+        Self::new(Source::Empty, Some(0))
     }
 
     /// All bytes at once.
@@ -71,7 +79,7 @@ impl Body {
         let bytes = bytes.into();
         let declared = Some(bytes.len() as u64);
         let source = if bytes.is_empty() { Source::Empty } else { Source::Full(bytes) };
-        Self { source, declared, produced: 0 }
+        Self::new(source, declared)
     }
 
     /// Bytes as they come. `len` is the exact number of bytes that will come, and becomes the Content-Length;
@@ -81,12 +89,39 @@ impl Body {
         S: Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
     {
         let source = if len == Some(0) { Source::Empty } else { Source::Chunks(Box::pin(chunks)) };
-        Self { source, declared: len, produced: 0 }
+        Self::new(source, len)
     }
 
     /// The exact number of bytes of the whole body, if known.
     pub fn declared_len(&self) -> Option<u64> {
         self.declared
+    }
+
+    /// Has the body's end told to `receipt`. A body that no door sends (a handler called by a program or a test)
+    /// counts what was taken out of it.
+    #[must_use]
+    pub fn with_receipt(mut self, receipt: Receipt) -> Self {
+        self.receipt = Some(receipt);
+        self
+    }
+
+    /// Leaves the receipt to a door, which knows better what arrived.
+    pub(crate) fn take_receipt(&mut self) -> Option<Receipt> {
+        self.receipt.take()
+    }
+
+    /// Bytes taken out so far.
+    pub(crate) fn produced(&self) -> u64 {
+        self.produced
+    }
+
+    /// How it ended, if nothing more is taken out of it.
+    pub(crate) fn end(&self) -> End {
+        match http_body::Body::is_end_stream(self) {
+            _ if self.failed => End::Broken,
+            true => End::Sent,
+            false => End::Left,
+        }
     }
 
     /// The next bytes, never an empty piece; None after the declared end.
@@ -102,6 +137,7 @@ impl Body {
                 Ok(next) => self.account(next),
                 Err(error) => Err(error),
             };
+            self.failed |= verdict.is_err();
             if !matches!(verdict, Ok(Some(_))) || self.declared == Some(self.produced) {
                 // Letting go of the source here frees what it holds (a pinned slot, an upstream connection)
                 // before the last bytes have left.
@@ -135,6 +171,14 @@ fn poll_guarded(chunks: &mut Chunks, cx: &mut Context<'_>) -> Poll<Result<Option
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(next)) => Poll::Ready(next.transpose()),
         Err(_) => Poll::Ready(Err(BodyError::Panicked)),
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if let Some(receipt) = self.receipt.take() {
+            receipt.settle(Delivered { bytes: self.produced(), end: self.end() });
+        }
     }
 }
 

@@ -137,7 +137,7 @@ fn settle_length(head_only: bool, mut response: Response) -> Response {
     let status = response.status();
     if status.is_informational() || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
         response.headers_mut().remove(CONTENT_LENGTH);
-        *response.body_mut() = Body::empty();
+        drop_body(&mut response);
         return response;
     }
     let declared = response.body().declared_len();
@@ -146,7 +146,7 @@ fn settle_length(head_only: bool, mut response: Response) -> Response {
         if let Some(len) = declared.filter(|len| *len > 0 || !response.headers().contains_key(CONTENT_LENGTH)) {
             set_length(response.headers_mut(), len);
         }
-        *response.body_mut() = Body::empty();
+        drop_body(&mut response);
         return response;
     }
     match declared {
@@ -155,6 +155,15 @@ fn settle_length(head_only: bool, mut response: Response) -> Response {
         None => drop(response.headers_mut().remove(CONTENT_LENGTH)),
     }
     response
+}
+
+/// Takes the body away; its receipt then is about no bytes.
+fn drop_body(response: &mut Response) {
+    let receipt = response.body_mut().take_receipt();
+    *response.body_mut() = Body::empty();
+    if let Some(receipt) = receipt {
+        *response.body_mut() = Body::empty().with_receipt(receipt);
+    }
 }
 
 fn set_length(headers: &mut HeaderMap, len: u64) {
