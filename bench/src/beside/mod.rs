@@ -76,6 +76,9 @@ const CONNECTIONS: usize = 16;
 /// How fast a paced listener reads: 160 kbit/s. Unit: bytes a second.
 const PACE_BYTES: usize = 20_000;
 
+/// How long the paced listeners may take until the server works at an even pace.
+const SETTLE_SECONDS_MAX: u32 = 30;
+
 /// How long the paced listeners are watched.
 const PACED: Duration = Duration::from_secs(10);
 
@@ -109,10 +112,13 @@ async fn measure(kind: servers::Kind, args: &Args) -> Result<Figures, BesideErro
     let server = Server::start(kind, &workshop, args.needledrop.as_deref(), &args.nginx).await?;
     let asking = |reason: std::io::Error| BesideError::Asking { server: kind.name(), reason: reason.to_string() };
     let targets = server.targets(&workshop);
-    let empty_bytes = server.memory()?;
-    crowd::fill(server.address(), &targets).await.map_err(asking)?;
+    // The first half brings the heap to its working size; what the second half adds is for the blocks.
+    let (first, second) = targets.split_at(targets.len() / 2);
+    crowd::fill(server.address(), first).await.map_err(asking)?;
+    let half_bytes = server.memory()?;
+    crowd::fill(server.address(), second).await.map_err(asking)?;
     let full_bytes = server.memory()?;
-    let blocks = u64::from(args.objects) * OBJECT_BYTES.div_ceil(needledrop_core::BLOCK_BYTES);
+    let blocks = second.len() as u64 * OBJECT_BYTES.div_ceil(needledrop_core::BLOCK_BYTES);
     let fetched = workshop.bytes_sent();
     let lasting = Duration::from_secs(args.seconds);
     let mut hits = Vec::new();
@@ -128,7 +134,7 @@ async fn measure(kind: servers::Kind, args: &Args) -> Result<Figures, BesideErro
     let (memory_before, cpu_before) = (server.memory()?, server.cpu()?);
     let listeners =
         crowd::Paced::start(server.address(), &targets, args.listeners, PACE_BYTES).await.map_err(asking)?;
-    let settled_cpu = server.cpu()?;
+    let settled_cpu = settle(&server).await?;
     tokio::time::sleep(PACED).await;
     let paced_cpu = server.cpu()? - settled_cpu;
     let memory = server.memory()?.saturating_sub(memory_before);
@@ -137,7 +143,7 @@ async fn measure(kind: servers::Kind, args: &Args) -> Result<Figures, BesideErro
     let count = args.listeners.max(1) as u64;
     Ok(Figures {
         hits,
-        block_bytes: full_bytes.saturating_sub(empty_bytes) / blocks.max(1),
+        block_bytes: full_bytes.saturating_sub(half_bytes) / blocks.max(1),
         filled_bytes: full_bytes,
         listener_start_cpu: (settled_cpu - cpu_before) / count as f64,
         listener_bytes: memory / count,
@@ -145,4 +151,19 @@ async fn measure(kind: servers::Kind, args: &Args) -> Result<Figures, BesideErro
         listener_cpu: paced_cpu / PACED.as_secs_f64() / count as f64,
         listener_read_bytes: read / count,
     })
+}
+
+/// Waits until the buffers are full and the server works at an even pace; gives its processor time then.
+async fn settle(server: &Server) -> Result<f64, BesideError> {
+    let (mut cpu, mut pace) = (server.cpu()?, f64::INFINITY);
+    for _ in 0..SETTLE_SECONDS_MAX {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now = server.cpu()?;
+        let even = now - cpu > pace * 0.8;
+        (cpu, pace) = (now, now - cpu);
+        if even {
+            break;
+        }
+    }
+    Ok(cpu)
 }
