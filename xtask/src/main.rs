@@ -3,6 +3,7 @@
 //! `cargo xtask help` lists them. Only the standard library is used, so that this builds in a moment.
 //! To read on: [`steps`] says what each recipe does, [`tools`] fetches what it needs, [`job`] runs programs.
 
+mod cache_bench;
 mod job;
 mod perf;
 mod steps;
@@ -57,6 +58,13 @@ const RECIPES: &[Recipe] = &[
         about: "the same with a release build over all music files, and the floor of 15x real time per core",
         more: "Takes every .ogg of Debian's wesnoth-1.16-music.",
         run: perf::bench,
+    },
+    Recipe {
+        name: "beside",
+        about: "what a hit, a cached block and a paced listener cost, beside nginx with slice and proxy_cache",
+        more: "Builds in release, needs two cores; further arguments go to `needledrop-bench beside`.\n\
+               Writes bench/results/beside.md.",
+        run: cache_bench::beside,
     },
     Recipe { name: "fmt", about: "check the formatting", more: "Fix with `cargo fmt --all`.", run: steps::fmt },
     Recipe {

@@ -91,6 +91,15 @@ fn debian() -> Result<(), String> {
     apt(&[&["install", "-q", "-y", "--no-install-recommends"], missing.as_slice()].concat())
 }
 
+/// Installs a package that only some recipes need, unless its program is there.
+pub fn ensure_one(program: &str, package: &str) -> Result<(), String> {
+    if present(program) || Path::new("/usr/sbin").join(program).exists() {
+        return Ok(());
+    }
+    apt(&["update", "-q"])?;
+    apt(&["install", "-q", "-y", "--no-install-recommends", package])
+}
+
 fn apt(args: &[&str]) -> Result<(), String> {
     let is_root = Job::new("id", &["-u"]).output().is_ok_and(|id| id.trim() == "0");
     let job = if is_root { Job::new("apt-get", args) } else { Job::new("sudo", &[&["-n", "apt-get"], args].concat()) };
