@@ -18,6 +18,7 @@ pub mod media;
 pub mod network;
 pub mod object_path;
 pub mod precondition;
+pub mod prefetch;
 pub mod problem;
 pub mod proxy_v2;
 pub mod range;
