@@ -66,6 +66,22 @@ url("dots", "/a/../b?exp=1760003600&kid=k")
 url("edit", "/a?exp=1760003600&kid=k", "", "\x03\x01%61")
 url("far-end", "/a?exp=253402300799&kid=k")
 
+# --- cmcd: the text of a CMCD-Request field ----------------------------------------------------
+
+
+def cmcd(name, text):
+    write("cmcd", name, text.encode())
+
+
+cmcd("version-1", 'bl=21300,dl=18500,mtp=48100,nor="..%2Fb%2F160.ogg",nrr="0-524287",su')
+cmcd("version-2", 'br=(160;v 320);q=1,nor=("../b/160.ogg";r="0-524287" "c.ogg"),sid="x\\"y",v=2,ts=@1700000000')
+cmcd("one-item", 'nor="/t/b/160.ogg";r="7-"')
+cmcd("suffix", 'nrr="-500",nor="../b/160.ogg"')
+cmcd("signed", 'nor="../c/160.ogg?exp=1760000600&kid=k&sig=0123456789012345678901234567890123456789012"')
+cmcd("elsewhere", 'nor="//evil.example/t/b/160.ogg"')
+cmcd("dots", 'nor="../../../../t/b/./../b/160.ogg"')
+cmcd("twice", 'nor="a",nor=("b" "c" "d" "e" "f")')
+
 # --- ogg: one byte of slicing, then the object -------------------------------------------------
 
 
