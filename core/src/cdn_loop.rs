@@ -34,7 +34,8 @@ impl Chain {
     pub fn read<'a>(lines: impl IntoIterator<Item = &'a [u8]>, own: &str) -> Result<Self, Loop> {
         let mut chain = String::new();
         for line in lines {
-            let text = std::str::from_utf8(line).map_err(|_| Loop::TooLong)?.trim_matches([' ', '\t', ',']);
+            let text = std::str::from_utf8(line).ok().filter(|text| text.is_ascii()).ok_or(Loop::TooLong)?;
+            let text = text.trim_matches([' ', '\t', ',']);
             if text.is_empty() {
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use needledrop_core::ObjectPath;
+use needledrop_core::{ObjectPath, cdn_loop::Chain};
 
 use crate::{
     cache::{Cache, Found},
@@ -14,7 +14,7 @@ use crate::{
     object::{Object, Objects},
     open::Openings,
     slab::Slab,
-    upstream::{Facts, Upstream},
+    upstream::{Facts, Upstreams},
 };
 
 /// Objects, their blocks, and where more of them come from.
@@ -23,8 +23,8 @@ pub struct Shelf {
     pub objects: Objects,
     /// Blocks.
     pub cache: Cache,
-    /// The next node towards the origin.
-    pub upstream: Upstream,
+    /// Shields and origins.
+    pub upstream: Upstreams,
     /// Objects being opened.
     pub openings: Openings,
     /// What time it is.
@@ -34,12 +34,12 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// An empty shelf over a slab, filled from `upstream`.
-    pub fn new(slab: Arc<Slab>, upstream: Upstream, clock: Clock) -> Arc<Self> {
+    /// An empty shelf over a slab, filled from one upstream or a group of them.
+    pub fn new(slab: Arc<Slab>, upstream: impl Into<Upstreams>, clock: Clock) -> Arc<Self> {
         Arc::new(Self {
             objects: Objects::new(OBJECTS_MAX),
             cache: Cache::new(slab),
-            upstream,
+            upstream: upstream.into(),
             openings: Openings::default(),
             clock,
             metrics: Metrics::new(),
@@ -49,9 +49,20 @@ impl Shelf {
     /// Finds a block or joins its flight, starting the fill that is missing. Also gives the
     /// reader's interest in a run just started ahead of it.
     pub fn demand(self: &Arc<Self>, object: &Arc<Object>, block: u32, last: u32) -> (Found, Option<Interest>) {
+        self.demand_for(&Chain::default(), object, block, last)
+    }
+
+    /// The same because of a request that has passed the nodes of `chain`.
+    pub fn demand_for(
+        self: &Arc<Self>,
+        chain: &Chain,
+        object: &Arc<Object>,
+        block: u32,
+        last: u32,
+    ) -> (Found, Option<Interest>) {
         let (found, ordered) = self.cache.demand(object, block, last);
         let ahead = ordered.map(|(order, interest)| {
-            tokio::spawn(fill::fetch(self.clone(), object.clone(), order));
+            tokio::spawn(fill::fetch(self.clone(), object.clone(), order, chain.clone()));
             interest
         });
         (found, ahead)
