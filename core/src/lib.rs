@@ -7,10 +7,8 @@
 
 pub mod answer;
 pub mod block;
-pub mod breaker;
 pub mod cache;
 pub mod cases;
-pub mod cdn_loop;
 pub mod decide;
 pub mod etag;
 pub mod forwarded;
@@ -19,7 +17,6 @@ pub mod id;
 pub mod media;
 pub mod network;
 pub mod object_path;
-pub mod placement;
 pub mod precondition;
 pub mod prefetch;
 pub mod problem;

@@ -14,10 +14,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use needledrop_core::cache::{BlockKey, Index};
+use needledrop_core::{
+    UnixSeconds,
+    cache::{Arrival, BlockKey, Counts, Index, Shape},
+};
 use tokio::sync::Semaphore;
 
 use crate::{
+    clock::Clock,
     error::FillError,
     flight::{Flight, Interest, Run},
     limits::{FLYING_BLOCKS_MAX, READ_AHEAD_BLOCKS, RUN_BLOCKS_MAX},
@@ -29,6 +33,7 @@ use crate::{
 pub struct Cache {
     table: Mutex<Table>,
     slab: Arc<Slab>,
+    clock: Clock,
     room: Arc<Semaphore>,
     uncached: AtomicU64,
 }
@@ -44,6 +49,16 @@ pub enum Found {
     Present(Pin),
     /// On its way; the interest keeps its fill going.
     Flying(Arc<Flight>, Interest),
+}
+
+/// Whether a reader's look at a block is a use of it. What is read again only because its
+/// flight has landed was used once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Look {
+    /// The reader has come to this block.
+    First,
+    /// It comes back from the block's flight.
+    Again,
 }
 
 /// A run of blocks that somebody must fetch now: their flights already stand in the table.
@@ -69,10 +84,11 @@ pub enum Presence {
 
 impl Cache {
     /// An empty cache over the slab.
-    pub fn new(slab: Arc<Slab>) -> Self {
+    pub fn new(slab: Arc<Slab>, shape: Shape, clock: Clock) -> Self {
         Self {
-            table: Mutex::new(Table { index: Index::new(slab.slots()), flights: HashMap::new() }),
+            table: Mutex::new(Table { index: Index::new(slab.slots(), shape), flights: HashMap::new() }),
             slab,
+            clock,
             room: Arc::new(Semaphore::new(FLYING_BLOCKS_MAX)),
             uncached: AtomicU64::new(0),
         }
@@ -81,16 +97,38 @@ impl Cache {
     /// Finds block `block` for a reader that will go on to `last`, and orders what is
     /// missing near it: the block itself if need be, else up to a run of blocks within
     /// the read-ahead.
-    pub fn demand(&self, object: &Object, block: u32, last: u32) -> (Found, Option<(Order, Interest)>) {
+    pub fn demand(&self, object: &Object, block: u32, last: u32, look: Look) -> (Found, Option<(Order, Interest)>) {
+        let now = self.clock.now();
         let mut table = self.lock();
+        let hit = match look {
+            Look::First => table.index.lookup(object.key(block), now),
+            Look::Again => table.index.peek(object.key(block)),
+        };
         let order = table.order(object, block, last);
-        let found = table.find(object, block, &self.slab);
+        let found = match hit {
+            Some(hit) => Found::Present(self.slab.pin(hit.slot, object.block_len(block))),
+            None => table.join(object.key(block)),
+        };
         (found, order)
+    }
+
+    /// Orders the first missing run among blocks `first..=last` for nobody yet: what comes is
+    /// leased until that time, unless a reader has joined its flight by then.
+    pub fn prefetch(
+        &self,
+        object: &Object,
+        first: u32,
+        last: u32,
+        lease_until: UnixSeconds,
+    ) -> Option<(Order, Interest)> {
+        let mut table = self.lock();
+        let blocks = table.missing(object, first, last)?;
+        Some(table.launch(object, blocks, Some(lease_until)))
     }
 
     /// Takes the flights of a new version's first run, which is being fetched already.
     pub fn begin(&self, object: &Object, blocks: RangeInclusive<u32>) -> (Order, Interest) {
-        self.lock().launch(object, blocks)
+        self.lock().launch(object, blocks, None)
     }
 
     /// How much of blocks `first..=last` is here.
@@ -117,7 +155,9 @@ impl Cache {
     /// its flight keeps the bytes for those who read it already.
     pub fn store(&self, object: &Object, block: u32, flight: &Arc<Flight>, chunks: &[Bytes]) {
         let key = object.key(block);
-        let slot = self.lock().index.reserve(|slot| self.slab.is_pinned(slot));
+        let class = object.class(block);
+        let now = self.clock.now();
+        let slot = self.lock().index.reserve(key, class, now, |slot| self.slab.is_pinned(slot));
         let written = slot.map(|slot| (slot, self.slab.write(slot, chunks)));
         let mut table = self.lock();
         let ours = table.is_flight(key, flight);
@@ -127,7 +167,7 @@ impl Cache {
         match written {
             // A flight that is no longer in the table was forgotten with its version.
             Some((slot, Ok(()))) if ours => {
-                table.index.publish(key, slot);
+                table.index.publish(key, slot, Arrival { class, lease_until: flight.lease_until() });
                 drop(table);
                 flight.settle();
             }
@@ -197,6 +237,11 @@ impl Cache {
         self.lock().index.len()
     }
 
+    /// What is in the store, and what became of what was.
+    pub fn counts(&self) -> Counts {
+        self.lock().index.counts()
+    }
+
     /// Whether the store holds nothing.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -217,13 +262,25 @@ impl Table {
     fn order(&mut self, object: &Object, block: u32, last: u32) -> Option<(Order, Interest)> {
         let horizon = last.min(block.saturating_add(READ_AHEAD_BLOCKS));
         let first = (block..=horizon).find(|block| self.is_missing(object.key(*block)))?;
-        let end = last.min(first.saturating_add(RUN_BLOCKS_MAX - 1));
-        let run = (first..=end).take_while(|block| self.is_missing(object.key(*block))).last().unwrap_or(first);
-        Some(self.launch(object, first..=run))
+        let blocks = self.missing(object, first, last)?;
+        Some(self.launch(object, blocks, None))
     }
 
-    fn launch(&mut self, object: &Object, blocks: RangeInclusive<u32>) -> (Order, Interest) {
-        let run = Run::new(*blocks.end());
+    /// The first missing run among blocks `first..=last`, at most as long as a run may be.
+    fn missing(&self, object: &Object, first: u32, last: u32) -> Option<RangeInclusive<u32>> {
+        let first = (first..=last).find(|block| self.is_missing(object.key(*block)))?;
+        let end = last.min(first.saturating_add(RUN_BLOCKS_MAX - 1));
+        let last = (first..=end).take_while(|block| self.is_missing(object.key(*block))).last()?;
+        Some(first..=last)
+    }
+
+    fn launch(
+        &mut self,
+        object: &Object,
+        blocks: RangeInclusive<u32>,
+        lease_until: Option<UnixSeconds>,
+    ) -> (Order, Interest) {
+        let run = Run::new(*blocks.end(), lease_until);
         let flights: VecDeque<_> = blocks.map(|block| (block, Flight::new(run.clone()))).collect();
         for (block, flight) in &flights {
             self.flights.insert(object.key(*block), flight.clone());
@@ -232,13 +289,9 @@ impl Table {
         (Order { flights, run }, interest)
     }
 
-    fn find(&mut self, object: &Object, block: u32, slab: &Arc<Slab>) -> Found {
-        let key = object.key(block);
-        if let Some(slot) = self.index.lookup(key) {
-            return Found::Present(slab.pin(slot, object.block_len(block)));
-        }
+    fn join(&self, key: BlockKey) -> Found {
         let flight = self.flights.get(&key).expect("a block that is not present was ordered a moment ago");
-        Found::Flying(flight.clone(), flight.run().join())
+        Found::Flying(flight.clone(), flight.join())
     }
 
     fn is_missing(&self, key: BlockKey) -> bool {

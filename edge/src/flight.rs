@@ -6,10 +6,11 @@
 
 use std::sync::{
     Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use bytes::Bytes;
+use needledrop_core::UnixSeconds;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::error::FillError;
@@ -19,6 +20,8 @@ pub struct Flight {
     state: Mutex<State>,
     arrived: Notify,
     run: Arc<Run>,
+    /// Whether a reader has come for this very block.
+    wanted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -48,12 +51,24 @@ pub enum Piece {
 impl Flight {
     /// A block nobody has sent a byte of yet.
     pub fn new(run: Arc<Run>) -> Arc<Self> {
-        Arc::new(Self { state: Mutex::default(), arrived: Notify::new(), run })
+        Arc::new(Self { state: Mutex::default(), arrived: Notify::new(), run, wanted: AtomicBool::new(false) })
     }
 
     /// The run of blocks that is fetched with this one.
     pub fn run(&self) -> &Arc<Run> {
         &self.run
+    }
+
+    /// A reader comes for this block. Call while holding the table in which the flight stands.
+    pub fn join(&self) -> Interest {
+        self.wanted.store(true, Ordering::Relaxed);
+        self.run.join()
+    }
+
+    /// Until when the cache should keep the block for a reader who has not come yet; `None` if
+    /// it was not prefetched, or its reader is here.
+    pub fn lease_until(&self) -> Option<UnixSeconds> {
+        if self.wanted.load(Ordering::Relaxed) { None } else { self.run.lease_until }
     }
 
     /// Takes the room in the budget that this block's bytes will use.
@@ -149,13 +164,15 @@ impl Flight {
 pub struct Run {
     /// The last block of the run.
     pub last: u32,
+    /// For a prefetched run, until when its blocks are leased.
+    pub lease_until: Option<UnixSeconds>,
     readers: AtomicUsize,
 }
 
 impl Run {
     /// A run up to and including block `last`, that nobody reads yet.
-    pub fn new(last: u32) -> Arc<Self> {
-        Arc::new(Self { last, readers: AtomicUsize::new(0) })
+    pub fn new(last: u32, lease_until: Option<UnixSeconds>) -> Arc<Self> {
+        Arc::new(Self { last, lease_until, readers: AtomicUsize::new(0) })
     }
 
     /// Declares interest; the fill goes on while anybody has some. Call while holding the
@@ -192,7 +209,7 @@ mod tests {
     use super::*;
 
     fn flight() -> Arc<Flight> {
-        Flight::new(Run::new(0))
+        Flight::new(Run::new(0, None))
     }
 
     #[tokio::test]
@@ -233,8 +250,16 @@ mod tests {
     }
 
     #[test]
+    fn a_prefetched_block_loses_its_lease_when_its_reader_comes() {
+        let flight = Flight::new(Run::new(0, Some(UnixSeconds(9))));
+        assert_eq!(flight.lease_until(), Some(UnixSeconds(9)));
+        let _interest = flight.join();
+        assert_eq!(flight.lease_until(), None);
+    }
+
+    #[test]
     fn interest_ends_with_its_guard() {
-        let run = Run::new(3);
+        let run = Run::new(3, None);
         let interest = run.join();
         assert!(!run.is_deserted());
         drop(interest);

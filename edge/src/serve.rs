@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use needledrop_core::{BLOCK_BYTES, Segment, cdn_loop::Chain};
+use needledrop_core::{BLOCK_BYTES, Segment};
 
 use crate::{
-    cache::Found,
+    cache::{Found, Look},
     error::FillError,
     flight::{Flight, Interest, Piece},
     object::Object,
@@ -22,7 +22,6 @@ const LOOKS_MAX: u32 = 8;
 pub struct Reader {
     shelf: Arc<Shelf>,
     object: Arc<Object>,
-    chain: Chain,
     segments: std::vec::IntoIter<Segment>,
     /// What is left of the range being read: from here,
     position: u64,
@@ -35,16 +34,7 @@ pub struct Reader {
 impl Reader {
     /// A reader of `segments` of one version.
     pub fn new(shelf: Arc<Shelf>, object: Arc<Object>, segments: Vec<Segment>) -> Self {
-        let segments = segments.into_iter();
-        let (chain, flight, interests) = (Chain::default(), None, Vec::new());
-        Self { shelf, object, chain, segments, position: 0, end: 0, flight, interests }
-    }
-
-    /// The same for a request that has passed the nodes of `chain`.
-    #[must_use]
-    pub fn on_behalf_of(mut self, chain: Chain) -> Self {
-        self.chain = chain;
-        self
+        Self { shelf, object, segments: segments.into_iter(), position: 0, end: 0, flight: None, interests: Vec::new() }
     }
 
     /// The next bytes, at most a block; `None` at the end.
@@ -81,10 +71,11 @@ impl Reader {
         let block = u32::try_from(self.position / BLOCK_BYTES).expect("bounded by the object's length");
         let offset = (self.position % BLOCK_BYTES) as usize;
         let wanted = (self.end - self.position).min((BLOCK_BYTES as usize - offset) as u64) as usize;
+        let mut look = Look::First;
         for _ in 0..LOOKS_MAX {
             let flight = match self.flight.take() {
                 Some(flight) => flight,
-                None => match self.look(block) {
+                None => match self.look(block, look) {
                     Found::Present(pin) => return Ok(warm(pin).await.into_bytes(offset..offset + wanted)),
                     Found::Flying(flight, interest) => {
                         self.interests.push(interest);
@@ -92,6 +83,7 @@ impl Reader {
                     }
                 },
             };
+            look = Look::Again;
             match flight.read(offset).await {
                 Ok(Piece::Bytes(mut bytes)) => {
                     bytes.truncate(wanted);
@@ -106,10 +98,10 @@ impl Reader {
         Err(FillError::Broken)
     }
 
-    fn look(&mut self, block: u32) -> Found {
+    fn look(&mut self, block: u32, look: Look) -> Found {
         self.interests.retain(|interest| interest.last() >= block);
         let last = u32::try_from((self.end - 1) / BLOCK_BYTES).expect("bounded by the object's length");
-        let (found, ahead) = self.shelf.demand_for(&self.chain, &self.object, block, last);
+        let (found, ahead) = self.shelf.demand(&self.object, block, last, look);
         self.interests.extend(ahead);
         found
     }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use needledrop_core::{ObjectPath, cdn_loop::Chain};
+use needledrop_core::{ObjectPath, cache::Shape};
 
 use crate::{
-    cache::{Cache, Found},
+    cache::{Cache, Found, Look},
     clock::Clock,
     fill,
     flight::Interest,
@@ -14,7 +14,7 @@ use crate::{
     object::{Object, Objects},
     open::Openings,
     slab::Slab,
-    upstream::{Facts, Upstreams},
+    upstream::{Facts, Upstream},
 };
 
 /// Objects, their blocks, and where more of them come from.
@@ -23,8 +23,8 @@ pub struct Shelf {
     pub objects: Objects,
     /// Blocks.
     pub cache: Cache,
-    /// Shields and origins.
-    pub upstream: Upstreams,
+    /// The next node towards the origin.
+    pub upstream: Upstream,
     /// Objects being opened.
     pub openings: Openings,
     /// What time it is.
@@ -34,12 +34,17 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// An empty shelf over a slab, filled from one upstream or a group of them.
-    pub fn new(slab: Arc<Slab>, upstream: impl Into<Upstreams>, clock: Clock) -> Arc<Self> {
+    /// An empty shelf over a slab, filled from `upstream`.
+    pub fn new(slab: Arc<Slab>, upstream: Upstream, clock: Clock) -> Arc<Self> {
+        Self::shaped(slab, upstream, clock, Shape::default())
+    }
+
+    /// The same with another policy, or another share of heads, than the traces choose.
+    pub fn shaped(slab: Arc<Slab>, upstream: Upstream, clock: Clock, shape: Shape) -> Arc<Self> {
         Arc::new(Self {
             objects: Objects::new(OBJECTS_MAX),
-            cache: Cache::new(slab),
-            upstream: upstream.into(),
+            cache: Cache::new(slab, shape, clock.clone()),
+            upstream,
             openings: Openings::default(),
             clock,
             metrics: Metrics::new(),
@@ -48,21 +53,16 @@ impl Shelf {
 
     /// Finds a block or joins its flight, starting the fill that is missing. Also gives the
     /// reader's interest in a run just started ahead of it.
-    pub fn demand(self: &Arc<Self>, object: &Arc<Object>, block: u32, last: u32) -> (Found, Option<Interest>) {
-        self.demand_for(&Chain::default(), object, block, last)
-    }
-
-    /// The same because of a request that has passed the nodes of `chain`.
-    pub fn demand_for(
+    pub fn demand(
         self: &Arc<Self>,
-        chain: &Chain,
         object: &Arc<Object>,
         block: u32,
         last: u32,
+        look: Look,
     ) -> (Found, Option<Interest>) {
-        let (found, ordered) = self.cache.demand(object, block, last);
+        let (found, ordered) = self.cache.demand(object, block, last, look);
         let ahead = ordered.map(|(order, interest)| {
-            tokio::spawn(fill::fetch(self.clone(), object.clone(), order, chain.clone()));
+            tokio::spawn(fill::fetch(self.clone(), object.clone(), order));
             interest
         });
         (found, ahead)

@@ -1,6 +1,6 @@
-//! The table of present blocks over a fixed number of slots, in `lru` order.
+//! The table of present blocks over a fixed number of slots.
 //!
-//! A slot is in exactly one of four states, and this table is their only judge:
+//! A slot is in exactly one of these states, and this table is their only judge:
 //!
 //! ```text
 //!   free ──reserve──▶ reserved ──publish──▶ present ──evict/remove──▶ limbo | free
@@ -12,243 +12,308 @@
 //! not count pins; the caller lends it a predicate. A pinned slot is never handed
 //! out: removed while pinned, it waits in limbo until its last reader has gone.
 //! That is safe as long as pins are only *added* by whoever holds this table.
+//!
+//! Present blocks are in the order of a policy (`order`); heads have an order and a share of
+//! the slots of their own. A prefetched block is in no order but held by a lease, until it is
+//! used, its lease ends, or too many are leased.
+//!
+//! Every operation takes a bounded number of steps, whatever the table holds, but for
+//! [`Index::iter`].
 
-use std::num::NonZeroUsize;
+use hashbrown::HashTable;
 
-use lru::LruCache;
+use super::{
+    Class, Counts, Shape,
+    key::{BlockKey, Slot},
+    order::{Order, SCAN_SLOTS_MAX, order},
+    slots::{Place, Segment, Slots},
+};
+use crate::UnixSeconds;
 
-/// One version of one object: a number the edge gives to each (path, ETag) pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct VersionId(pub u64);
-
-/// A block of one version of one object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct BlockKey {
-    /// The version the bytes belong to; blocks of two versions never mix.
-    pub version: VersionId,
-    /// Which aligned 128 KiB piece, from 0.
-    pub block: u32,
-}
-
-/// A place for one block in the store, by number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Slot(pub u32);
-
-/// How many pinned blocks an eviction steps over before it gives up.
+/// The share of the slots that leases may hold: one in so many.
 ///
-/// Unit: blocks. Pins are short and bounded to half the slots, so a long scan
-/// means the cache is smaller than what is being sent: passing through is right.
-const EVICTION_SCAN_BLOCKS_MAX: usize = 64;
+/// A listener's next head is 3 to 9 blocks; what is leased cannot make room for what is asked
+/// for now, so it is bounded, and the oldest lease ends first.
+const LEASED_ONE_IN: u32 = 4;
 
-/// Present blocks in order of use.
+/// Ended leases that one reservation looks for. Unit: leases. More than one, so that they never
+/// heap up behind arrivals.
+const ENDED_LEASES_MAX: usize = 4;
+
+/// Present blocks, and who leaves when a slot is needed.
 #[derive(Debug)]
 pub struct Index {
-    present: LruCache<BlockKey, Slot>,
-    free: Vec<Slot>,
-    limbo: Vec<Slot>,
+    slots: Slots,
+    /// Present slots by the key each holds.
+    table: HashTable<u32>,
+    /// The order of all blocks; or that of bodies, and that of heads.
+    orders: Vec<Box<dyn Order>>,
+    heads_share: u32,
+    counts: Counts,
+}
+
+/// What a lookup found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hit {
+    /// Where the block is.
+    pub slot: Slot,
+    /// Its class when it came.
+    pub class: Class,
+    /// Whether it was prefetched and nobody had used it before.
+    pub prefetched: bool,
+}
+
+/// How a block came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its class.
+    pub class: Class,
+    /// For a prefetched block, when it should have been used.
+    pub lease_until: Option<UnixSeconds>,
 }
 
 impl Index {
     /// An empty table over `slots` slots.
-    pub fn new(slots: u32) -> Self {
-        let capacity = NonZeroUsize::new(slots.max(1) as usize).expect("at least one");
-        Self { present: LruCache::new(capacity), free: (0..slots).rev().map(Slot).collect(), limbo: Vec::new() }
+    pub fn new(slots: u32, shape: Shape) -> Self {
+        let permille = u64::from(shape.heads_permille.min(1_000));
+        let heads_share = (u64::from(slots) * permille / 1_000) as u32;
+        let mut orders = vec![order(shape.policy, Segment::First, slots - heads_share)];
+        if permille > 0 {
+            orders.push(order(shape.policy, Segment::Second, heads_share));
+        }
+        Self {
+            slots: Slots::new(slots),
+            table: HashTable::with_capacity(slots as usize),
+            orders,
+            heads_share,
+            counts: Counts::default(),
+        }
     }
 
-    /// The slot of a present block, which becomes the most recently used.
-    pub fn lookup(&mut self, key: BlockKey) -> Option<Slot> {
-        self.present.get(&key).copied()
+    /// A use of a block, if it is present.
+    pub fn lookup(&mut self, key: BlockKey, now: UnixSeconds) -> Option<Hit> {
+        let Some(hit) = self.peek(key) else {
+            self.orders.iter_mut().for_each(|order| order.miss(key.spread()));
+            return None;
+        };
+        if hit.prefetched {
+            self.slots.clear_prefetched(hit.slot);
+            self.counts.prefetched_used += 1;
+            self.counts.prefetched_late += u64::from(self.slots.lease(hit.slot) < seconds(now));
+        }
+        if self.slots.place(hit.slot) == Place::LEASED {
+            self.end_lease(hit.slot);
+        } else {
+            let order = self.order_of(hit.class);
+            self.orders[order].touch(&mut self.slots, hit.slot);
+        }
+        Some(hit)
     }
 
-    /// Whether a block is present, without touching its place in the order.
+    /// What a lookup would find, without being a use.
+    pub fn peek(&self, key: BlockKey) -> Option<Hit> {
+        let slot = Slot(*self.table.find(key.spread(), |slot| self.slots.key(Slot(*slot)) == key)?);
+        Some(Hit { slot, class: self.slots.class(slot), prefetched: self.slots.is_prefetched(slot) })
+    }
+
+    /// Whether a block is present, without being a use.
     pub fn contains(&self, key: BlockKey) -> bool {
-        self.present.contains(&key)
+        self.peek(key).is_some()
     }
 
-    /// Takes a slot for a block that is about to be written, evicting the least
-    /// recently used unpinned block if none is free. `None`: all that could go is
-    /// pinned, and the block should pass through uncached.
-    pub fn reserve(&mut self, pinned: impl Fn(Slot) -> bool) -> Option<Slot> {
-        if let Some(slot) = self.free.pop() {
-            return Some(slot);
-        }
-        if let Some(at) = self.limbo.iter().position(|slot| !pinned(*slot)) {
-            return Some(self.limbo.swap_remove(at));
-        }
-        let victim = self
-            .present
-            .iter()
-            .rev()
-            .take(EVICTION_SCAN_BLOCKS_MAX)
-            .find(|(_, slot)| !pinned(**slot))
-            .map(|(key, _)| *key)?;
-        self.present.pop(&victim)
+    /// Takes a slot for a block that is about to be written, evicting an unpinned one if none is
+    /// free. `None`: all that could go is pinned, and the block should pass through uncached.
+    pub fn reserve(
+        &mut self,
+        key: BlockKey,
+        class: Class,
+        now: UnixSeconds,
+        pinned: impl Fn(Slot) -> bool,
+    ) -> Option<Slot> {
+        self.end_leases(now);
+        let slot = self.unused(&pinned).or_else(|| self.evict(class, &pinned))?;
+        self.slots.assign(slot, key, class, false);
+        Some(slot)
     }
 
     /// Makes a reserved and written slot visible as `key`. Should the block be
     /// present already, the older copy leaves.
-    pub fn publish(&mut self, key: BlockKey, slot: Slot) {
-        // `push` cannot evict: every present block holds one of the slots, and this
-        // slot was taken from among them.
-        if let Some((_, displaced)) = self.present.push(key, slot) {
-            self.limbo.push(displaced);
+    pub fn publish(&mut self, key: BlockKey, slot: Slot, arrival: Arrival) {
+        debug_assert_eq!(self.slots.place(slot), Place::RESERVED, "only what was reserved is published");
+        self.remove(key);
+        self.slots.assign(slot, key, arrival.class, arrival.lease_until.is_some());
+        self.slots.set_lease(slot, arrival.lease_until.map_or(0, seconds));
+        self.count_in(slot);
+        if arrival.lease_until.is_none() {
+            let order = self.order_of(arrival.class);
+            return self.orders[order].arrive(&mut self.slots, slot);
+        }
+        self.slots.push_front(Place::LEASED, slot);
+        if self.slots.len(Place::LEASED) > self.leased_max()
+            && let Some(oldest) = self.slots.back(Place::LEASED)
+        {
+            self.counts.leases_dropped += 1;
+            self.end_lease(oldest);
         }
     }
 
     /// Gives back a reserved slot that was not written.
     pub fn release(&mut self, slot: Slot) {
-        self.free.push(slot);
+        debug_assert_eq!(self.slots.place(slot), Place::RESERVED, "only what was reserved is released");
+        self.slots.push_front(Place::FREE, slot);
+    }
+
+    /// Makes a block present that the store still held at the start. `false`: its slot is not
+    /// free, or there is no such slot, or the block is present; nothing was changed.
+    pub fn restore(&mut self, key: BlockKey, slot: Slot, class: Class) -> bool {
+        if slot.0 >= self.slots.count() || self.slots.place(slot) != Place::FREE || self.contains(key) {
+            return false;
+        }
+        self.slots.take(slot);
+        self.publish(key, slot, Arrival { class, lease_until: None });
+        true
     }
 
     /// Forgets a block, if present.
     pub fn remove(&mut self, key: BlockKey) {
-        if let Some(slot) = self.present.pop(&key) {
-            self.limbo.push(slot);
+        let Some(hit) = self.peek(key) else { return };
+        if self.slots.place(hit.slot) == Place::LEASED {
+            self.slots.take(hit.slot);
+        } else {
+            let order = self.order_of(hit.class);
+            self.orders[order].leave(&mut self.slots, hit.slot);
         }
+        self.count_out(hit.slot);
+        self.slots.push_back(Place::LIMBO, hit.slot);
     }
 
     /// How many blocks are present.
     pub fn len(&self) -> usize {
-        self.present.len()
+        self.table.len()
     }
 
     /// Whether no block is present.
     pub fn is_empty(&self) -> bool {
-        self.present.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::{HashMap, HashSet};
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn key(version: u64, block: u32) -> BlockKey {
-        BlockKey { version: VersionId(version), block }
+        self.table.is_empty()
     }
 
-    fn fill(index: &mut Index, key: BlockKey) -> Slot {
-        let slot = index.reserve(|_| false).expect("nothing is pinned");
-        index.publish(key, slot);
-        slot
+    /// All present blocks, by slot.
+    pub fn iter(&self) -> impl Iterator<Item = (BlockKey, Slot, Class)> + '_ {
+        self.slots.present().map(|slot| (self.slots.key(slot), slot, self.slots.class(slot)))
     }
 
-    #[test]
-    fn the_least_recently_used_block_leaves_first() {
-        let mut index = Index::new(2);
-        fill(&mut index, key(1, 0));
-        fill(&mut index, key(1, 1));
-        index.lookup(key(1, 0));
-        fill(&mut index, key(1, 2));
-        assert!(index.contains(key(1, 0)));
-        assert!(!index.contains(key(1, 1)));
+    /// What is here, and what became of what was.
+    pub fn counts(&self) -> Counts {
+        Counts { leased: self.slots.len(Place::LEASED), ..self.counts }
     }
 
-    #[test]
-    fn a_pinned_slot_is_stepped_over() {
-        let mut index = Index::new(2);
-        let oldest = fill(&mut index, key(1, 0));
-        fill(&mut index, key(1, 1));
-        let slot = index.reserve(|slot| slot == oldest).expect("the other may go");
-        assert_ne!(slot, oldest);
-        assert!(index.contains(key(1, 0)));
+    /// Heap bytes of the table with everything that its policy remembers.
+    pub fn memory_bytes(&self) -> usize {
+        let orders: usize = self.orders.iter().map(|order| size_of_val(&**order) + order.memory_bytes()).sum();
+        self.slots.memory_bytes() + self.table.allocation_size() + orders + size_of_val(&*self.orders)
     }
 
-    #[test]
-    fn when_everything_is_pinned_nothing_is_handed_out() {
-        let mut index = Index::new(2);
-        fill(&mut index, key(1, 0));
-        fill(&mut index, key(1, 1));
-        assert_eq!(index.reserve(|_| true), None);
-        assert_eq!(index.len(), 2);
+    /// A slot that holds no block: free, or in limbo without a reader.
+    fn unused(&mut self, pinned: &dyn Fn(Slot) -> bool) -> Option<Slot> {
+        if let Some(slot) = self.slots.pop_front(Place::FREE) {
+            return Some(slot);
+        }
+        for _ in 0..SCAN_SLOTS_MAX {
+            let slot = self.slots.pop_front(Place::LIMBO)?;
+            if !pinned(slot) {
+                return Some(slot);
+            }
+            self.slots.push_back(Place::LIMBO, slot);
+        }
+        None
     }
 
-    #[test]
-    fn a_block_removed_while_pinned_waits_in_limbo() {
-        let mut index = Index::new(1);
-        let slot = fill(&mut index, key(1, 0));
-        index.remove(key(1, 0));
-        assert_eq!(index.reserve(|_| true), None);
-        assert_eq!(index.reserve(|_| false), Some(slot));
+    /// Takes the slot of a present block for one of class `class`: from the class that has more
+    /// than its share, else from the other, else from the leases.
+    fn evict(&mut self, class: Class, pinned: &dyn Fn(Slot) -> bool) -> Option<Slot> {
+        let heads_with_it = self.counts.heads + u32::from(class == Class::Head);
+        let (first, second) =
+            if heads_with_it > self.heads_share { (Class::Head, Class::Body) } else { (Class::Body, Class::Head) };
+        let slot = self
+            .evict_from(first, pinned)
+            .or_else(|| self.evict_from(second, pinned))
+            .or_else(|| self.evict_leased(pinned))?;
+        match self.slots.class(slot) {
+            Class::Head => self.counts.evicted_heads += 1,
+            Class::Body => self.counts.evicted_bodies += 1,
+        }
+        self.count_out(slot);
+        Some(slot)
     }
 
-    #[derive(Debug, Clone)]
-    enum Op {
-        Lookup(BlockKey),
-        Fill(BlockKey),
-        Abandon,
-        Remove(BlockKey),
-        Pin(u32),
-        Unpin(u32),
+    fn evict_from(&mut self, class: Class, pinned: &dyn Fn(Slot) -> bool) -> Option<Slot> {
+        let order = self.order_of(class);
+        self.orders[order].victim(&mut self.slots, pinned)
     }
 
-    fn op() -> impl Strategy<Value = Op> {
-        let a_key = (0u64..3, 0u32..6).prop_map(|(version, block)| key(version, block));
-        prop_oneof![
-            a_key.clone().prop_map(Op::Lookup),
-            a_key.clone().prop_map(Op::Fill),
-            Just(Op::Abandon),
-            a_key.prop_map(Op::Remove),
-            (0u32..5).prop_map(Op::Pin),
-            (0u32..5).prop_map(Op::Unpin),
-        ]
+    fn evict_leased(&mut self, pinned: &dyn Fn(Slot) -> bool) -> Option<Slot> {
+        let mut next = self.slots.back(Place::LEASED);
+        for _ in 0..SCAN_SLOTS_MAX {
+            let slot = next?;
+            if !pinned(slot) {
+                self.slots.take(slot);
+                self.counts.leases_dropped += 1;
+                return Some(slot);
+            }
+            next = self.slots.before(slot);
+        }
+        None
     }
 
-    proptest! {
-        /// Against a naive model: no slot serves two blocks, no pinned slot is handed
-        /// out, no slot is lost, and a lookup finds what was last published.
-        #[test]
-        fn slots_are_never_shared_or_lost(ops in proptest::collection::vec(op(), 0..200)) {
-            let slots = 5;
-            let mut index = Index::new(slots);
-            let mut model: HashMap<BlockKey, Slot> = HashMap::new();
-            let mut pinned: HashSet<Slot> = HashSet::new();
-            for op in ops {
-                match op {
-                    Op::Lookup(key) => {
-                        if let Some(slot) = index.lookup(key) {
-                            prop_assert_eq!(model.get(&key), Some(&slot));
-                        }
-                    }
-                    Op::Fill(key) => {
-                        if let Some(slot) = index.reserve(|slot| pinned.contains(&slot)) {
-                            prop_assert!(!pinned.contains(&slot));
-                            model.retain(|_, taken| *taken != slot);
-                            index.publish(key, slot);
-                            model.insert(key, slot);
-                        }
-                    }
-                    Op::Abandon => {
-                        if let Some(slot) = index.reserve(|slot| pinned.contains(&slot)) {
-                            model.retain(|_, taken| *taken != slot);
-                            index.release(slot);
-                        }
-                    }
-                    Op::Remove(key) => {
-                        index.remove(key);
-                        model.remove(&key);
-                    }
-                    Op::Pin(slot) => {
-                        // Only a present block can gain a reader.
-                        if model.values().any(|taken| *taken == Slot(slot)) {
-                            pinned.insert(Slot(slot));
-                        }
-                    }
-                    Op::Unpin(slot) => { pinned.remove(&Slot(slot)); }
-                }
-                let held: HashSet<Slot> = index.present.iter().map(|(_, slot)| *slot)
-                    .chain(index.free.iter().copied())
-                    .chain(index.limbo.iter().copied())
-                    .collect();
-                prop_assert_eq!(held.len(), slots as usize);
-                prop_assert_eq!(
-                    index.present.len() + index.free.len() + index.limbo.len(),
-                    slots as usize
-                );
+    /// Ends the oldest leases whose time has come.
+    fn end_leases(&mut self, now: UnixSeconds) {
+        for _ in 0..ENDED_LEASES_MAX {
+            match self.slots.back(Place::LEASED) {
+                Some(slot) if self.slots.lease(slot) < seconds(now) => self.end_lease(slot),
+                _ => return,
             }
         }
     }
+
+    /// From its lease into the order of its class, as if it had come only now.
+    fn end_lease(&mut self, slot: Slot) {
+        self.slots.take(slot);
+        let order = self.order_of(self.slots.class(slot));
+        self.orders[order].arrive(&mut self.slots, slot);
+    }
+
+    fn count_in(&mut self, slot: Slot) {
+        let Self { slots, table, .. } = self;
+        table.insert_unique(slots.key(slot).spread(), slot.0, |slot| slots.key(Slot(*slot)).spread());
+        *self.class_count(slot) += 1;
+    }
+
+    /// A present block is present no more; its slot is in no list already.
+    fn count_out(&mut self, slot: Slot) {
+        let spread = self.slots.key(slot).spread();
+        let entry = self.table.find_entry(spread, |found| *found == slot.0);
+        entry.expect("a present block is in the table").remove();
+        *self.class_count(slot) -= 1;
+        self.counts.prefetched_wasted += u64::from(self.slots.is_prefetched(slot));
+    }
+
+    fn class_count(&mut self, slot: Slot) -> &mut u32 {
+        match self.slots.class(slot) {
+            Class::Head => &mut self.counts.heads,
+            Class::Body => &mut self.counts.bodies,
+        }
+    }
+
+    fn order_of(&self, class: Class) -> usize {
+        if class == Class::Head { self.orders.len() - 1 } else { 0 }
+    }
+
+    fn leased_max(&self) -> u32 {
+        self.slots.count() / LEASED_ONE_IN
+    }
+}
+
+/// Saturates in 2106.
+fn seconds(moment: UnixSeconds) -> u32 {
+    u32::try_from(moment.0).unwrap_or(u32::MAX)
 }
