@@ -235,14 +235,14 @@ fn members(field: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a walk over text is inside of a quoted string (RFC 9110, 5.6.4).
 #[derive(Default)]
-struct Quotes {
+pub(crate) struct Quotes {
     open: bool,
     escaping: bool,
 }
 
 impl Quotes {
     /// Takes the next character; true if a quoted string is open behind it.
-    fn inside(&mut self, character: char) -> bool {
+    pub(crate) fn inside(&mut self, character: char) -> bool {
         if self.escaping {
             self.escaping = false;
         } else if character == '"' {

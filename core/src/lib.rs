@@ -7,8 +7,10 @@
 
 pub mod answer;
 pub mod block;
+pub mod breaker;
 pub mod cache;
 pub mod cases;
+pub mod cdn_loop;
 pub mod decide;
 pub mod etag;
 pub mod forwarded;
@@ -17,6 +19,7 @@ pub mod id;
 pub mod media;
 pub mod network;
 pub mod object_path;
+pub mod placement;
 pub mod precondition;
 pub mod prefetch;
 pub mod problem;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, header};
 use needledrop_core::{
     BLOCK_BYTES, ByteRange, Conditions, Keyring, Method as CoreMethod, ObjectPath, Outcome, UnixSeconds, answer,
-    decide, range::RangeRequest, range::RangeSpec, verify,
+    cdn_loop::Chain, decide, range::RangeRequest, range::RangeSpec, verify,
 };
 use needledrop_http::{Body, BodyError, Handler, Request};
 
@@ -19,6 +19,7 @@ use crate::{
     respond::{self, Failure, Lifetime, Story},
     serve::Reader,
     shelf::Shelf,
+    upstream::Errand,
 };
 
 /// The handler behind all three doors.
@@ -35,12 +36,24 @@ pub struct Edge {
 struct Admitted {
     path: ObjectPath,
     lifetime: Lifetime,
+    /// Which nodes it has passed.
+    chain: Chain,
 }
 
 impl Edge {
     /// An edge over a shelf. `keys` may be exchanged at any time: each request looks once.
     pub fn new(name: String, keys: Arc<ArcSwap<Keyring>>, public: Vec<String>, shelf: Arc<Shelf>) -> Self {
         Self { name, keys, public, shelf }
+    }
+
+    /// Whatever holds a request up, it learns of it while its player can still ask another edge.
+    async fn in_time(&self, request: &Request, started: Instant) -> Result<Response<Body>, Failure> {
+        let wait = self.shelf.upstream.settings().first_byte_wait;
+        match tokio::time::timeout(wait, self.respond(request, started)).await {
+            Ok(response) => response,
+            Err(_) if self.shelf.cache.room().available_permits() == 0 => Err(Failure::Fill(FillError::Overloaded)),
+            Err(_) => Err(Failure::Fill(FillError::Silent)),
+        }
     }
 
     async fn respond(&self, request: &Request, started: Instant) -> Result<Response<Body>, Failure> {
@@ -57,9 +70,13 @@ impl Edge {
         let conditions = fields.conditions(method);
         // Once more if the object changes between the question and its first byte.
         for _ in 0..2 {
-            let opened = self.shelf.open(&admitted.path, hint(&conditions), now).await.map_err(Failure::Fill)?;
+            let opened = self
+                .shelf
+                .open_for(&admitted.chain, &admitted.path, hint(&conditions), now)
+                .await
+                .map_err(Failure::Fill)?;
             let Opened::Object { object, hold, first } = opened else {
-                return self.relay(request, &admitted.path, started).await;
+                return self.relay(request, &admitted.chain, &admitted.path, started).await;
             };
             let served = self.serve(&admitted, object, &conditions, first, now, started).await;
             drop(hold);
@@ -73,15 +90,17 @@ impl Edge {
 
     /// Who may have what: a signed URL, or a public path.
     fn admit(&self, request: &Request, now: UnixSeconds) -> Result<Admitted, Failure> {
+        let lines = request.headers.get_all("cdn-loop").iter().map(http::HeaderValue::as_bytes);
+        let chain = Chain::read(lines, &self.shelf.upstream.settings().loop_id).map_err(|_| Failure::Loop)?;
         let target = request.target();
         let path = target.split('?').next().expect("split gives at least one piece");
         if self.public.iter().any(|prefix| path.starts_with(prefix.as_str())) {
             let path = ObjectPath::parse(path).map_err(|_| Failure::BadPath)?;
-            return Ok(Admitted { path, lifetime: Lifetime::Public });
+            return Ok(Admitted { path, lifetime: Lifetime::Public, chain });
         }
         let signed = verify(target, &self.keys.load(), now).map_err(Failure::Refused)?;
         signed.admit(request.peer.client).map_err(Failure::Refused)?;
-        Ok(Admitted { path: signed.path().clone(), lifetime: Lifetime::Signed(signed.claims().expires) })
+        Ok(Admitted { path: signed.path().clone(), lifetime: Lifetime::Signed(signed.claims().expires), chain })
     }
 
     async fn serve(
@@ -102,7 +121,7 @@ impl Edge {
         let mut answer = answer(conditions.method, &outcome, object.len, &object.content_type, &object.validators);
         let segments = std::mem::take(&mut answer.body);
         let length = answer.content_length;
-        let mut reader = Reader::new(self.shelf.clone(), object.clone(), segments);
+        let mut reader = Reader::new(self.shelf.clone(), object.clone(), segments).on_behalf_of(admitted.chain.clone());
         // The first bytes are waited for before the head is sent: until then a failure
         // still has a status code.
         let piece = reader.next().await.transpose()?;
@@ -127,7 +146,13 @@ impl Edge {
     }
 
     /// Past the cache: the listener's own range and conditions, upstream's own answer.
-    async fn relay(&self, request: &Request, path: &ObjectPath, started: Instant) -> Result<Response<Body>, Failure> {
+    async fn relay(
+        &self,
+        request: &Request,
+        chain: &Chain,
+        path: &ObjectPath,
+        started: Instant,
+    ) -> Result<Response<Body>, Failure> {
         const PASSED: [header::HeaderName; 6] = [
             header::RANGE,
             header::IF_RANGE,
@@ -142,7 +167,8 @@ impl Edge {
                 headers.append(name.clone(), value.clone());
             }
         }
-        let answered = self.shelf.upstream.relay(request.method.clone(), path, headers).await.map_err(Failure::Fill)?;
+        let errand = Errand { path, chain, patience: self.shelf.upstream.settings().first_byte_wait, avoid: None };
+        let answered = self.shelf.upstream.relay(errand, &request.method, &headers).await.map_err(Failure::Fill)?;
         let (parts, upstream) = answered.into_parts();
         match parts.status.as_u16() {
             200 | 206 | 304 | 412 | 416 => {}
@@ -167,7 +193,7 @@ impl Edge {
 impl Handler for Edge {
     async fn call(&self, request: Request) -> Response<Body> {
         let started = Instant::now();
-        let response = self.respond(&request, started).await.unwrap_or_else(|failure| {
+        let response = self.in_time(&request, started).await.unwrap_or_else(|failure| {
             tracing::debug!(path = request.uri.path(), ?failure, "refused");
             respond::failed(&failure, request.method == Method::HEAD)
         });

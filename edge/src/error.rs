@@ -15,6 +15,9 @@ pub enum FillError {
     /// No connection, or no byte in time.
     #[error("no byte from upstream in time")]
     Silent,
+    /// Every upstream is known to be down: nobody was asked.
+    #[error("no upstream can be asked just now")]
+    Down,
     /// The connection broke in the middle.
     #[error("upstream broke off")]
     Broken,
@@ -37,5 +40,20 @@ impl FillError {
     /// Whether the same request may succeed when tried again at once.
     pub fn is_worth_a_retry(&self) -> bool {
         matches!(self, Self::Silent | Self::Broken)
+    }
+
+    /// Whether another upstream may do better.
+    pub fn is_worth_another_way(&self) -> bool {
+        match self {
+            Self::Silent | Self::Broken | Self::Nonsense(_) => true,
+            Self::Refused(status) => *status >= 500 || matches!(status, 408 | 429),
+            _ => false,
+        }
+    }
+
+    /// Whether it speaks against the upstream itself. A 500 or a nonsensical answer may be about one
+    /// object only, and must not cut off the rest.
+    pub fn is_the_ways_fault(&self) -> bool {
+        matches!(self, Self::Silent | Self::Broken | Self::Refused(502..=504))
     }
 }

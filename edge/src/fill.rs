@@ -6,31 +6,31 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use bytes::Bytes;
-use needledrop_core::{BLOCK_BYTES, BlockIndex, ByteRange};
+use needledrop_core::{BLOCK_BYTES, BlockIndex, ByteRange, cdn_loop::Chain};
 use tokio::time::timeout;
 
 use crate::{
     cache::Order,
     error::FillError,
     flight::{Flight, Run},
-    limits::{FILL_ATTEMPTS_MAX, FILL_ROOM_WAIT},
+    limits::{FILL_ATTEMPTS_MAX, FILL_ROOM_WAIT, UPSTREAM_HEADERS_TIMEOUT},
     object::Object,
     shelf::Shelf,
-    upstream::{Answered, Condition, UpstreamBody},
+    upstream::{Answered, Condition, Errand, UpstreamBody, WayId},
 };
 
 /// Fetches the ordered blocks of a known object; retries once where the last byte arrived.
-pub async fn fetch(shelf: Arc<Shelf>, object: Arc<Object>, order: Order) {
-    Fill::new(shelf, object, order).run_to_end().await;
+pub async fn fetch(shelf: Arc<Shelf>, object: Arc<Object>, order: Order, chain: Chain) {
+    Fill::new(shelf, object, order, chain).run_to_end().await;
 }
 
 /// Feeds the ordered blocks of a just opened object from the body that opened it, then
 /// goes on as [`fetch`] if that body breaks.
-pub async fn feed_opened(shelf: Arc<Shelf>, object: Arc<Object>, order: Order, body: UpstreamBody, skip: u64) {
-    let mut fill = Fill::new(shelf, object, order);
-    match fill.feed(body, skip).await {
+pub async fn feed_opened(shelf: Arc<Shelf>, object: Arc<Object>, order: Order, body: UpstreamBody, chain: Chain) {
+    let mut fill = Fill::new(shelf, object, order, chain);
+    match fill.feed(body, 0).await {
         Ok(()) => {}
-        Err(error) if error.is_worth_a_retry() => fill.run_to_end().await,
+        Err(error) if error.is_worth_a_retry() && fill.may_retry() => fill.run_to_end().await,
         Err(error) => fill.fail(&error),
     }
 }
@@ -40,18 +40,21 @@ struct Fill {
     object: Arc<Object>,
     flights: VecDeque<(u32, Arc<Flight>)>,
     run: Arc<Run>,
+    chain: Chain,
+    /// By which way the last body came that failed.
+    avoid: Option<WayId>,
 }
 
 impl Fill {
-    fn new(shelf: Arc<Shelf>, object: Arc<Object>, order: Order) -> Self {
-        Self { shelf, object, flights: order.flights, run: order.run }
+    fn new(shelf: Arc<Shelf>, object: Arc<Object>, order: Order, chain: Chain) -> Self {
+        Self { shelf, object, flights: order.flights, run: order.run, chain, avoid: None }
     }
 
     async fn run_to_end(mut self) {
         for attempt in 1..=FILL_ATTEMPTS_MAX {
             match self.attempt().await {
                 Ok(()) => return,
-                Err(error) if error.is_worth_a_retry() && attempt < FILL_ATTEMPTS_MAX => {
+                Err(error) if error.is_worth_a_retry() && attempt < FILL_ATTEMPTS_MAX && self.may_retry() => {
                     tracing::debug!(path = %self.object.path, %error, "fill tried again");
                 }
                 Err(error) => return self.fail(&error),
@@ -59,10 +62,24 @@ impl Fill {
         }
     }
 
+    fn may_retry(&self) -> bool {
+        let may = self.shelf.upstream.may_try_again();
+        if may {
+            self.shelf.upstream.counts().retries.inc();
+        }
+        may
+    }
+
     async fn attempt(&mut self) -> Result<(), FillError> {
         let Some(wanted) = self.wanted() else { return Ok(()) };
         let condition = Condition::Unchanged(&self.object.validators);
-        let answered = self.shelf.upstream.get(&self.object.path, wanted, condition).await?;
+        let errand = Errand {
+            path: &self.object.path,
+            chain: &self.chain,
+            patience: UPSTREAM_HEADERS_TIMEOUT,
+            avoid: self.avoid,
+        };
+        let answered = self.shelf.upstream.get(errand, wanted, condition).await?;
         let (facts, body) = match answered {
             Answered::Body(facts, body) => (facts, body),
             Answered::Changed | Answered::Unsatisfiable => return Err(FillError::Changed),
@@ -85,6 +102,7 @@ impl Fill {
     /// Cuts a body into the blocks that wait for it, after dropping `skip` bytes that
     /// nobody asked for (an upstream that does not know ranges starts from zero).
     async fn feed(&mut self, mut body: UpstreamBody, mut skip: u64) -> Result<(), FillError> {
+        self.avoid = body.way();
         while let Some(mut chunk) = body.next().await? {
             let skipped = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());
             let _ = chunk.split_to(skipped);

@@ -30,4 +30,4 @@ pub use edge::Edge;
 pub use metrics::Metrics;
 pub use shelf::Shelf;
 pub use slab::{Slab, SlabError};
-pub use upstream::Upstream;
+pub use upstream::{Upstream, Upstreams};

@@ -39,6 +39,28 @@ pub const UNCACHEABLE_SECONDS: u64 = 60;
 /// Attempts at one run of blocks: the first, and one more where the last byte arrived.
 pub const FILL_ATTEMPTS_MAX: u32 = 2;
 
+/// How long a request that nothing has been sent of waits for its first byte. Then it is a 504: a
+/// player that hears no within a second can ask the next edge of its list.
+pub const FIRST_BYTE_WAIT: Duration = Duration::from_millis(900);
+
+/// How long upstream may bring nothing before somebody else is asked as well. A healthy upstream in
+/// the same region answers in a tenth of it; a listener's player has more than that in its buffer.
+pub const HEDGE_AFTER: Duration = Duration::from_millis(300);
+
+/// For how long a stale object is served while upstream is down, where its last answer stated
+/// nothing about that. Unit: seconds. A day: music does not change, and an outage ends.
+pub const STALE_IF_ERROR_DEFAULT_SECONDS: u64 = 86_400;
+
+/// Shields that one request asks before it turns to an origin. Unit: shields.
+pub const SHIELDS_TRIED_MAX: u32 = 2;
+
+/// Requests under way at a shield that are not called a load yet. Unit: requests. Below it the load
+/// bound moves nothing, so that an object has one home.
+pub const SHIELD_LOAD_FLOOR: u64 = 32;
+
+/// Time between two health checks of an upstream.
+pub const HEALTH_EVERY: Duration = Duration::from_secs(2);
+
 /// Time for upstream to accept a connection. Within a region a healthy one needs milliseconds.
 pub const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 

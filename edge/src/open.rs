@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use needledrop_core::{BLOCK_BYTES, BlockIndex, ByteRange, ObjectPath, UnixSeconds};
+use needledrop_core::{BLOCK_BYTES, BlockIndex, ByteRange, ObjectPath, UnixSeconds, cdn_loop::Chain};
 use tokio::sync::watch;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     limits::{OPENINGS_MAX, RUN_BLOCKS_MAX},
     object::{Known, Object},
     shelf::Shelf,
-    upstream::{Answered, Asked, Condition, Facts, UpstreamBody},
+    upstream::{Answered, Asked, Condition, Errand, Facts, UpstreamBody},
 };
 
 /// What the asker will probably want of an object whose length nobody knows yet.
@@ -64,12 +64,20 @@ impl Shelf {
     /// # Errors
     /// Upstream has none, refused, or was silent.
     pub async fn open(self: &Arc<Self>, path: &ObjectPath, hint: Hint, now: UnixSeconds) -> Outcome {
+        self.open_for(&Chain::default(), path, hint, now).await
+    }
+
+    /// The same because of a request that has passed the nodes of `chain`.
+    ///
+    /// # Errors
+    /// As [`Shelf::open`].
+    pub async fn open_for(self: &Arc<Self>, chain: &Chain, path: &ObjectPath, hint: Hint, now: UnixSeconds) -> Outcome {
         match self.objects.get(path) {
             Some(Known::Object(object)) if object.is_fresh(now) => return Ok(Opened::known(object)),
             Some(Known::Uncacheable(until)) if now < until => return Ok(Opened::Uncacheable),
             _ => {}
         }
-        let (mut outcome, asked) = self.join_opening(path, hint)?;
+        let (mut outcome, asked) = self.join_opening(chain, path, hint)?;
         // The opener runs in a task of its own; it is gone without a word only if it panicked.
         let found = outcome.wait_for(Option::is_some).await.map_err(|_| FillError::Broken)?;
         let mut opened = found.clone().expect("waited for")?;
@@ -82,6 +90,7 @@ impl Shelf {
     /// The opening of this path under way, or a new one; and whether it is new.
     fn join_opening(
         self: &Arc<Self>,
+        chain: &Chain,
         path: &ObjectPath,
         hint: Hint,
     ) -> Result<(watch::Receiver<Option<Outcome>>, bool), FillError> {
@@ -94,7 +103,7 @@ impl Shelf {
         }
         let (sender, receiver) = watch::channel(None);
         waiting.insert(path.clone(), receiver.clone());
-        let opening = Opening { shelf: self.clone(), path: path.clone() };
+        let opening = Opening { shelf: self.clone(), path: path.clone(), chain: chain.clone() };
         tokio::spawn(async move {
             let outcome = opening.ask(hint).await;
             // The guard leaves the table before the word is out: whoever comes later sees
@@ -110,6 +119,7 @@ impl Shelf {
 struct Opening {
     shelf: Arc<Shelf>,
     path: ObjectPath,
+    chain: Chain,
 }
 
 impl Drop for Opening {
@@ -121,6 +131,11 @@ impl Drop for Opening {
 }
 
 impl Opening {
+    fn errand(&self) -> Errand<'_> {
+        let patience = self.shelf.upstream.settings().first_byte_wait;
+        Errand { path: &self.path, chain: &self.chain, patience, avoid: None }
+    }
+
     async fn ask(&self, hint: Hint) -> Outcome {
         let known = match self.shelf.objects.get(&self.path) {
             Some(Known::Object(object)) => Some(object),
@@ -136,7 +151,7 @@ impl Opening {
     }
 
     async fn revalidate(&self, object: Arc<Object>) -> Outcome {
-        match self.shelf.upstream.ask(&self.path, Some(&object.validators)).await {
+        match self.shelf.upstream.ask(self.errand(), Some(&object.validators)).await {
             Ok(Asked::Unchanged(freshness)) => {
                 object.confirm(&freshness);
                 Ok(Opened::known(object))
@@ -155,7 +170,7 @@ impl Opening {
     }
 
     async fn ask_facts(&self) -> Outcome {
-        match self.shelf.upstream.ask(&self.path, None).await? {
+        match self.shelf.upstream.ask(self.errand(), None).await? {
             Asked::Facts(facts) => Ok(Opened::known(self.shelf.learn(&self.path, &facts))),
             Asked::Unchanged(_) | Asked::Uncacheable => Ok(self.uncacheable()),
         }
@@ -165,7 +180,7 @@ impl Opening {
         let last = last.min(first.saturating_add(RUN_BLOCKS_MAX - 1));
         let end = BlockIndex(last).start() + BLOCK_BYTES;
         let range = ByteRange::new(BlockIndex(first).start(), end).expect("a block is not empty");
-        match self.shelf.upstream.get(&self.path, range, Condition::Any).await? {
+        match self.shelf.upstream.get(self.errand(), range, Condition::Any).await? {
             Answered::Body(facts, body) => Ok(self.begin(&facts, body)),
             Answered::Unsatisfiable => self.ask_facts().await,
             Answered::Changed | Answered::Uncacheable => Ok(self.uncacheable()),
@@ -182,7 +197,7 @@ impl Opening {
         let (order, interest) = self.shelf.cache.begin(&object, block(facts.start)..=block(facts.end - 1));
         // Known only now, so that nobody can order these blocks a second time.
         self.shelf.adopt(&object);
-        tokio::spawn(fill::feed_opened(self.shelf.clone(), object.clone(), order, body, 0));
+        tokio::spawn(fill::feed_opened(self.shelf.clone(), object.clone(), order, body, self.chain.clone()));
         Opened::Object { object, hold: Some(Arc::new(interest)), first: false }
     }
 

@@ -21,6 +21,8 @@ pub enum Failure {
     Method,
     /// Unsafe to answer from early data (RFC 8470).
     TooEarly,
+    /// The request has been here, or has passed too many nodes (RFC 8586).
+    Loop,
     /// Upstream did not bring it.
     Fill(FillError),
 }
@@ -37,10 +39,14 @@ impl Failure {
             Self::BadPath => (StatusCode::BAD_REQUEST, "path", "This is not the path of an object", None),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method", "Only GET and HEAD are served here", None),
             Self::TooEarly => (StatusCode::TOO_EARLY, "too-early", "Try again after the handshake", None),
+            Self::Loop => (StatusCode::LOOP_DETECTED, "loop", "This request goes in circles", None),
             Self::Fill(error) => match error {
                 FillError::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such object", None),
                 FillError::Silent => {
                     (StatusCode::GATEWAY_TIMEOUT, "upstream-silent", "The origin did not answer in time", Some(1))
+                }
+                FillError::Down => {
+                    (StatusCode::GATEWAY_TIMEOUT, "upstream-down", "The origin cannot be reached", Some(1))
                 }
                 FillError::Overloaded => {
                     (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "This edge is busy; another may serve you", Some(1))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use needledrop_core::{BLOCK_BYTES, Segment};
+use needledrop_core::{BLOCK_BYTES, Segment, cdn_loop::Chain};
 
 use crate::{
     cache::{Found, Look},
@@ -22,6 +22,7 @@ const LOOKS_MAX: u32 = 8;
 pub struct Reader {
     shelf: Arc<Shelf>,
     object: Arc<Object>,
+    chain: Chain,
     segments: std::vec::IntoIter<Segment>,
     /// What is left of the range being read: from here,
     position: u64,
@@ -34,7 +35,16 @@ pub struct Reader {
 impl Reader {
     /// A reader of `segments` of one version.
     pub fn new(shelf: Arc<Shelf>, object: Arc<Object>, segments: Vec<Segment>) -> Self {
-        Self { shelf, object, segments: segments.into_iter(), position: 0, end: 0, flight: None, interests: Vec::new() }
+        let segments = segments.into_iter();
+        let (chain, flight, interests) = (Chain::default(), None, Vec::new());
+        Self { shelf, object, chain, segments, position: 0, end: 0, flight, interests }
+    }
+
+    /// The same for a request that has passed the nodes of `chain`.
+    #[must_use]
+    pub fn on_behalf_of(mut self, chain: Chain) -> Self {
+        self.chain = chain;
+        self
     }
 
     /// The next bytes, at most a block; `None` at the end.
@@ -101,7 +111,7 @@ impl Reader {
     fn look(&mut self, block: u32, look: Look) -> Found {
         self.interests.retain(|interest| interest.last() >= block);
         let last = u32::try_from((self.end - 1) / BLOCK_BYTES).expect("bounded by the object's length");
-        let (found, ahead) = self.shelf.demand(&self.object, block, last, look);
+        let (found, ahead) = self.shelf.demand_for(&self.chain, &self.object, block, last, look);
         self.interests.extend(ahead);
         found
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use needledrop_core::{ObjectPath, cache::Shape};
+use needledrop_core::{ObjectPath, cache::Shape, cdn_loop::Chain};
 
 use crate::{
     cache::{Cache, Found, Look},
@@ -14,7 +14,7 @@ use crate::{
     object::{Object, Objects},
     open::Openings,
     slab::Slab,
-    upstream::{Facts, Upstream},
+    upstream::{Facts, Upstreams},
 };
 
 /// Objects, their blocks, and where more of them come from.
@@ -23,8 +23,8 @@ pub struct Shelf {
     pub objects: Objects,
     /// Blocks.
     pub cache: Cache,
-    /// The next node towards the origin.
-    pub upstream: Upstream,
+    /// Shields and origins.
+    pub upstream: Upstreams,
     /// Objects being opened.
     pub openings: Openings,
     /// What time it is.
@@ -34,17 +34,17 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// An empty shelf over a slab, filled from `upstream`.
-    pub fn new(slab: Arc<Slab>, upstream: Upstream, clock: Clock) -> Arc<Self> {
+    /// An empty shelf over a slab, filled from one upstream or a group of them.
+    pub fn new(slab: Arc<Slab>, upstream: impl Into<Upstreams>, clock: Clock) -> Arc<Self> {
         Self::shaped(slab, upstream, clock, Shape::default())
     }
 
     /// The same with another policy, or another share of heads, than the traces choose.
-    pub fn shaped(slab: Arc<Slab>, upstream: Upstream, clock: Clock, shape: Shape) -> Arc<Self> {
+    pub fn shaped(slab: Arc<Slab>, upstream: impl Into<Upstreams>, clock: Clock, shape: Shape) -> Arc<Self> {
         Arc::new(Self {
             objects: Objects::new(OBJECTS_MAX),
             cache: Cache::new(slab, shape, clock.clone()),
-            upstream,
+            upstream: upstream.into(),
             openings: Openings::default(),
             clock,
             metrics: Metrics::new(),
@@ -60,9 +60,21 @@ impl Shelf {
         last: u32,
         look: Look,
     ) -> (Found, Option<Interest>) {
+        self.demand_for(&Chain::default(), object, block, last, look)
+    }
+
+    /// The same because of a request that has passed the nodes of `chain`.
+    pub fn demand_for(
+        self: &Arc<Self>,
+        chain: &Chain,
+        object: &Arc<Object>,
+        block: u32,
+        last: u32,
+        look: Look,
+    ) -> (Found, Option<Interest>) {
         let (found, ordered) = self.cache.demand(object, block, last, look);
         let ahead = ordered.map(|(order, interest)| {
-            tokio::spawn(fill::fetch(self.clone(), object.clone(), order));
+            tokio::spawn(fill::fetch(self.clone(), object.clone(), order, chain.clone()));
             interest
         });
         (found, ahead)

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use needledrop_core::{Claims, KeyId, Keyring, ObjectPath, UnixSeconds, signed_url::Secret};
-use needledrop_edge::{Clock, Edge, Shelf, Slab, Upstream};
+use needledrop_edge::{Clock, Edge, Shelf, Slab, Upstream, Upstreams};
 use needledrop_http::{Body, Client, ClientConfig, Handler, Request};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -97,6 +97,8 @@ pub struct Origin {
     manners: Mutex<HashMap<String, Manner>>,
     asked: Mutex<Vec<Asked>>,
     pub go_on: Notify,
+    /// Ends the listener and all of its connections.
+    serving: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
 
 impl Origin {
@@ -116,20 +118,34 @@ impl Origin {
         self.asked().into_iter().filter(|asked| asked.method == "GET").collect()
     }
 
-    async fn start() -> (Arc<Self>, SocketAddr) {
+    pub async fn start() -> (Arc<Self>, SocketAddr) {
+        Self::start_at("127.0.0.1:0".parse().unwrap()).await
+    }
+
+    /// Starts where nobody listens yet.
+    pub async fn start_at(addr: SocketAddr) -> (Arc<Self>, SocketAddr) {
         let origin = Arc::new(Self::default());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(addr).await.unwrap();
         let addr = listener.local_addr().unwrap();
         let serving = origin.clone();
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let origin = serving.clone();
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     let _ = origin.converse(stream).await;
                 });
             }
         });
+        *origin.serving.lock().unwrap() = Some(task);
         (origin, addr)
+    }
+
+    /// From now on nobody listens there, and all connections are closed.
+    pub async fn stop(&self) {
+        let task = self.serving.lock().unwrap().take().expect("an origin stops once");
+        task.abort();
+        let _ = task.await;
     }
 
     async fn converse(&self, mut stream: TcpStream) -> std::io::Result<()> {
@@ -282,16 +298,14 @@ impl World {
 
     pub async fn with_cache(bytes: u64) -> Self {
         let (origin, addr) = Origin::start().await;
+        Self::filled_from(origin, way(addr), bytes, Clock::system())
+    }
+
+    /// An edge that asks a group of upstreams; `origin` is the one that the test looks at.
+    pub fn filled_from(origin: Arc<Origin>, upstream: impl Into<Upstreams>, bytes: u64, clock: Clock) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let slab = Slab::open(folder.path(), bytes).unwrap();
-        let config = ClientConfig {
-            head_timeout: Duration::from_millis(800),
-            body_timeout: Duration::from_millis(800),
-            ..ClientConfig::default()
-        };
-        let client = Client::new(&config).unwrap();
-        let upstream = Upstream::new(client, &format!("http://{addr}").parse().unwrap(), Clock::system());
-        let shelf = Shelf::new(slab, upstream, Clock::system());
+        let shelf = Shelf::new(slab, upstream, clock);
         let keyring = Keyring::new(KeyId::parse("k1").unwrap(), Secret::from_bytes([7; 32]));
         let keys = Arc::new(ArcSwap::from_pointee(keyring));
         let edge = Edge::new("edge-test".into(), keys.clone(), vec!["/art/".into()], shelf.clone());
@@ -326,6 +340,22 @@ impl World {
         }
         panic!("{} blocks are stored, {blocks} were expected", self.shelf.cache.len());
     }
+}
+
+/// One upstream over plain HTTP.
+pub fn way(addr: SocketAddr) -> Upstream {
+    let config = ClientConfig {
+        head_timeout: Duration::from_millis(2_000),
+        body_timeout: Duration::from_millis(2_000),
+        ..ClientConfig::default()
+    };
+    let client = Client::new(&config).unwrap();
+    Upstream::new(client, &format!("http://{addr}").parse().unwrap(), Clock::system())
+}
+
+/// An address at which nobody listens.
+pub async fn nobody() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
 pub fn now() -> u64 {
