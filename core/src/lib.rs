@@ -24,6 +24,7 @@ pub mod precondition;
 pub mod prefetch;
 pub mod problem;
 pub mod proxy_v2;
+pub mod purge;
 pub mod range;
 pub mod refusal;
 pub mod signed_url;

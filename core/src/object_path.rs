@@ -107,6 +107,13 @@ impl AsRef<str> for ObjectPath {
     }
 }
 
+// Sound: equality, order and hash of the path are those of its text.
+impl std::borrow::Borrow<str> for ObjectPath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Serialize for ObjectPath {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)

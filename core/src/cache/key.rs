@@ -1,7 +1,9 @@
 //! The names of blocks and of the places for them.
 
+use serde::{Deserialize, Serialize};
+
 /// One version of one object: a number the edge gives to each (path, ETag) pair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct VersionId(pub u64);
 
 /// A block of one version of one object.
