@@ -171,6 +171,16 @@ impl Coverage {
         self.floor = floor.max(self.floor);
     }
 
+    /// How many targets are told apart.
+    pub fn len(&self) -> usize {
+        self.paths.len() + self.prefixes.len() + self.tags.len()
+    }
+
+    /// Whether no target is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Whether this version of this object was purged.
     pub fn covers(&self, path: &ObjectPath, tags: &[String], version: VersionId) -> bool {
         let is_gone = |before: Option<&VersionId>| before.is_some_and(|before| version < *before);

@@ -24,7 +24,7 @@ use crate::{
     clock::Clock,
     error::FillError,
     flight::{Flight, Interest, Run},
-    limits::{FLYING_BLOCKS_MAX, READ_AHEAD_BLOCKS, RUN_BLOCKS_MAX},
+    limits::{FLYING_BLOCKS_MAX, PURGE_STEP_BLOCKS, READ_AHEAD_BLOCKS, RUN_BLOCKS_MAX},
     object::Object,
     slab::{Pin, Slab},
 };
@@ -160,8 +160,10 @@ impl Cache {
         let slot = self.lock().index.reserve(key, class, now, |slot| self.slab.is_pinned(slot));
         let written = slot.map(|slot| (slot, self.slab.write(slot, chunks)));
         let mut table = self.lock();
-        let ours = table.is_flight(key, flight);
-        if ours {
+        // Looked at under the lock: a purge declares the object gone before it removes its blocks, so
+        // this block is refused here or removed there.
+        let ours = table.is_flight(key, flight) && !object.is_gone();
+        if table.is_flight(key, flight) {
             table.flights.remove(&key);
         }
         match written {
@@ -230,6 +232,51 @@ impl Cache {
         for flight in orphans {
             flight.fail(FillError::Changed);
         }
+    }
+
+    /// Drops all blocks of a purged object and gives their number. What flies goes on for those who
+    /// read it already; nobody else joins it, and it is not published.
+    pub fn retire(&self, object: &Object) -> usize {
+        let mut dropped = 0;
+        let mut block = 0;
+        while block < object.blocks() {
+            let end = object.blocks().min(block.saturating_add(PURGE_STEP_BLOCKS));
+            let mut table = self.lock();
+            let before = table.index.len();
+            for block in block..end {
+                table.index.remove(object.key(block));
+                table.flights.remove(&object.key(block));
+            }
+            dropped += before - table.index.len();
+            block = end;
+        }
+        dropped
+    }
+
+    /// The runs of blocks of an object that are here.
+    pub fn runs(&self, object: &Object) -> Vec<RangeInclusive<u32>> {
+        let mut runs: Vec<RangeInclusive<u32>> = Vec::new();
+        for start in (0..object.blocks()).step_by(PURGE_STEP_BLOCKS as usize) {
+            let table = self.lock();
+            let end = object.blocks().min(start.saturating_add(PURGE_STEP_BLOCKS));
+            for block in (start..end).filter(|block| table.index.contains(object.key(*block))) {
+                match runs.last_mut() {
+                    Some(run) if *run.end() + 1 == block => *run = *run.start()..=block,
+                    _ => runs.push(block..=block),
+                }
+            }
+        }
+        runs
+    }
+
+    /// How many blocks the store has room for.
+    pub fn slots(&self) -> u32 {
+        self.slab.slots()
+    }
+
+    /// How many blocks are on their way.
+    pub fn flying(&self) -> usize {
+        self.lock().flights.len()
     }
 
     /// How many blocks are in the store.

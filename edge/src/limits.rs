@@ -29,8 +29,21 @@ pub const TAGS_MAX: usize = 32;
 /// The longest tag that is remembered. Unit: bytes.
 pub const TAG_BYTES_MAX: usize = 128;
 
+/// Purges remembered one by one, in memory and in the log. Unit: purges, about 150 B each. A year of
+/// forty takedowns a day; older ones go on to count as a whole.
+pub const PURGES_MAX: usize = 16_384;
+
+/// Objects looked at in one step of a purge, while which openings wait. Unit: objects, about 0.3 us each.
+pub const PURGE_STEP_OBJECTS: usize = 1_024;
+
+/// Blocks removed in one step of a purge, while which readers wait. Unit: blocks, about 0.2 us each.
+pub const PURGE_STEP_BLOCKS: u32 = 1_024;
+
 /// Objects being opened at the same time. Unit: objects. Beyond it, 503.
 pub const OPENINGS_MAX: usize = 4_096;
+
+/// How often an opening asks anew because a purge overtook the answer. Unit: questions.
+pub const OPENING_ATTEMPTS_MAX: u32 = 3;
 
 /// How long an object that must not be stored is fetched past the cache without asking
 /// again whether it may be. Unit: seconds.

@@ -1,10 +1,12 @@
 //! What the edge knows of an object besides its bytes: length, validators, freshness.
 
 use std::{
+    collections::BTreeSet,
     num::NonZeroUsize,
+    ops::Bound,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
@@ -13,9 +15,13 @@ use needledrop_core::{
     BLOCK_BYTES, BlockIndex, ObjectPath, UnixSeconds, Validators,
     block::HEAD_BYTES_DEFAULT,
     cache::{BlockKey, Class, VersionId},
+    purge::Target,
 };
 
-use crate::{limits::UNCACHEABLE_SECONDS, upstream::Facts};
+use crate::{
+    limits::{PURGE_STEP_OBJECTS, UNCACHEABLE_SECONDS},
+    upstream::Facts,
+};
 
 /// One version of one object. Everything but its freshness is immutable.
 #[derive(Debug)]
@@ -39,6 +45,7 @@ pub struct Object {
     born: AtomicU64,
     /// Its first 30 s in bytes as a signed URL told, 0 while none has.
     head_bytes: AtomicU64,
+    gone: AtomicBool,
 }
 
 impl Object {
@@ -55,6 +62,7 @@ impl Object {
             fresh_until: AtomicU64::new(facts.freshness.fresh_until.0),
             born: AtomicU64::new(facts.freshness.born.0),
             head_bytes: AtomicU64::new(0),
+            gone: AtomicBool::new(false),
         })
     }
 
@@ -69,6 +77,17 @@ impl Object {
     /// A signed URL tells the length of the head.
     pub fn learn_head(&self, bytes: u64) {
         self.head_bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether it was purged, or forgotten for another reason: nothing of it is stored any more, and
+    /// no request that begins now gets it.
+    pub fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    /// Declares it gone, for good. Call before its blocks are removed, so that none is stored behind that.
+    pub fn leave(&self) {
+        self.gone.store(true, Ordering::Release);
     }
 
     /// Whether a block has a part in the head.
@@ -136,31 +155,63 @@ pub enum Known {
 
 /// The paths the edge knows, bounded, least recently used out first.
 pub struct Objects {
-    known: Mutex<LruCache<ObjectPath, Known>>,
+    table: Mutex<Table>,
     versions: AtomicU64,
+}
+
+struct Table {
+    known: LruCache<ObjectPath, Known>,
+    /// The same paths in order: a walk goes on where it stopped, so nobody holds the table for long.
+    paths: BTreeSet<ObjectPath>,
+}
+
+/// One step of a walk that takes objects away.
+pub struct Taken {
+    /// What was known and is no more.
+    pub objects: Vec<Arc<Object>>,
+    /// Where to go on; `None` at the end.
+    pub more: Option<ObjectPath>,
 }
 
 impl Objects {
     /// Room for `max` objects.
     pub fn new(max: usize) -> Self {
         let max = NonZeroUsize::new(max.max(1)).expect("at least one");
-        Self { known: Mutex::new(LruCache::new(max)), versions: AtomicU64::new(0) }
+        let table = Table { known: LruCache::new(max), paths: BTreeSet::new() };
+        Self { table: Mutex::new(table), versions: AtomicU64::new(0) }
     }
 
     /// What is known of a path.
     pub fn get(&self, path: &ObjectPath) -> Option<Known> {
-        self.lock().get(path).cloned()
+        self.lock().known.get(path).cloned()
     }
 
-    /// A number for a version not seen before.
+    /// A number for a version not seen before. Taken before upstream is asked, so that an answer which
+    /// a purge overtakes can be told from one that was asked for afterwards.
     pub fn next_version(&self) -> VersionId {
         VersionId(self.versions.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Remembers a version; gives the one it takes the place of, if that was another.
-    pub fn insert(&self, object: Arc<Object>) -> Option<Arc<Object>> {
+    /// The number that the next version will get.
+    pub fn peek_version(&self) -> VersionId {
+        VersionId(self.versions.load(Ordering::Relaxed))
+    }
+
+    /// Numbers go on from `next` at least.
+    pub fn number_from(&self, next: VersionId) {
+        self.versions.fetch_max(next.0, Ordering::Relaxed);
+    }
+
+    /// Remembers a version; gives the one it takes the place of, if that was another. A version that
+    /// `is_purged`, which is asked in one step with the change, is not remembered but declared gone.
+    pub fn insert(&self, object: Arc<Object>, is_purged: impl FnOnce(&Object) -> bool) -> Option<Arc<Object>> {
+        let mut table = self.lock();
+        if is_purged(&object) {
+            object.leave();
+            return None;
+        }
         let version = object.version;
-        match self.lock().put(object.path.clone(), Known::Object(object)) {
+        match table.put(object.path.clone(), Known::Object(object)) {
             Some(Known::Object(old)) if old.version != version => Some(old),
             _ => None,
         }
@@ -173,14 +224,95 @@ impl Objects {
 
     /// Forgets a version, unless a newer one has taken its place.
     pub fn remove(&self, object: &Object) {
-        let mut known = self.lock();
-        let current = matches!(known.peek(&object.path), Some(Known::Object(now)) if now.version == object.version);
+        let mut table = self.lock();
+        let known = table.known.peek(&object.path);
+        let current = matches!(known, Some(Known::Object(now)) if now.version == object.version);
         if current {
-            known.pop(&object.path);
+            table.pop(&object.path);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, LruCache<ObjectPath, Known>> {
-        self.known.lock().expect("no code panics while holding the objects")
+    /// Takes away what a purge of `target` covers: versions below `before`, looking at no more than a
+    /// step's worth of paths behind `after`. What is taken is declared gone.
+    pub fn take_some(&self, target: &Target, before: VersionId, after: Option<&ObjectPath>) -> Taken {
+        let mut table = self.lock();
+        let looked_at: Vec<_> = match target {
+            Target::Path(path) => table.known.peek(path).map(|_| path.clone()).into_iter().collect(),
+            Target::Prefix(prefix) => table.page(prefix.as_str(), after, PURGE_STEP_OBJECTS).cloned().collect(),
+            Target::Tag(_) => table.page("", after, PURGE_STEP_OBJECTS).cloned().collect(),
+        };
+        let more = looked_at.last().filter(|_| looked_at.len() == PURGE_STEP_OBJECTS).cloned();
+        let mut objects = Vec::new();
+        for path in &looked_at {
+            let is_covered = match table.known.peek(path) {
+                Some(Known::Object(object)) => object.version < before && target.matches(path, &object.tags),
+                Some(Known::Uncacheable(_)) => target.matches(path, &[]),
+                None => false,
+            };
+            if is_covered && let Some(Known::Object(object)) = table.pop(path) {
+                object.leave();
+                objects.push(object);
+            }
+        }
+        Taken { objects, more }
+    }
+
+    /// Up to `max` known objects below `prefix` in the order of their paths, those behind `after`. No use of them.
+    pub fn list(&self, prefix: &str, after: Option<&ObjectPath>, max: usize) -> Vec<Arc<Object>> {
+        let table = self.lock();
+        let objects = table.page(prefix, after, usize::MAX).filter_map(|path| match table.known.peek(path) {
+            Some(Known::Object(object)) => Some(object.clone()),
+            _ => None,
+        });
+        objects.take(max).collect()
+    }
+
+    /// How many paths are known.
+    pub fn len(&self) -> usize {
+        self.lock().known.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Table> {
+        self.table.lock().expect("no code panics while holding the objects")
+    }
+}
+
+impl Table {
+    /// Remembers; gives what stood under this path. Something else may have to go for it.
+    fn put(&mut self, path: ObjectPath, known: Known) -> Option<Known> {
+        match self.known.push(path.clone(), known) {
+            Some((replaced, old)) if replaced == path => Some(old),
+            pushed_out => {
+                if let Some((other, _)) = pushed_out {
+                    self.paths.remove(&other);
+                }
+                self.paths.insert(path);
+                None
+            }
+        }
+    }
+
+    fn pop(&mut self, path: &ObjectPath) -> Option<Known> {
+        self.paths.remove(path);
+        self.known.pop(path)
+    }
+
+    fn page<'a>(
+        &'a self,
+        prefix: &'a str,
+        after: Option<&ObjectPath>,
+        max: usize,
+    ) -> impl Iterator<Item = &'a ObjectPath> {
+        let start = match after {
+            Some(after) => Bound::Excluded(after.as_str()),
+            None => Bound::Included(prefix),
+        };
+        let from = self.paths.range::<str, _>((start, Bound::Unbounded));
+        from.take_while(move |path| path.as_str().starts_with(prefix)).take(max)
     }
 }

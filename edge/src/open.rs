@@ -6,14 +6,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use needledrop_core::{BLOCK_BYTES, BlockIndex, ByteRange, ObjectPath, UnixSeconds, cdn_loop::Chain};
+use needledrop_core::{BLOCK_BYTES, BlockIndex, ByteRange, ObjectPath, UnixSeconds, cache::VersionId, cdn_loop::Chain};
 use tokio::sync::watch;
 
 use crate::{
     error::FillError,
     fill,
     flight::Interest,
-    limits::{OPENINGS_MAX, RUN_BLOCKS_MAX},
+    limits::{OPENING_ATTEMPTS_MAX, OPENINGS_MAX, RUN_BLOCKS_MAX},
     object::{Known, Object},
     shelf::Shelf,
     upstream::{Answered, Asked, Condition, Errand, Facts, UpstreamBody},
@@ -72,6 +72,17 @@ impl Shelf {
     /// # Errors
     /// As [`Shelf::open`].
     pub async fn open_for(self: &Arc<Self>, chain: &Chain, path: &ObjectPath, hint: Hint, now: UnixSeconds) -> Outcome {
+        for _ in 0..OPENING_ATTEMPTS_MAX {
+            match self.open_once(chain, path, hint, now).await? {
+                // Purged while upstream was asked: what came may be from before the purge.
+                Opened::Object { object, .. } if object.is_gone() => {}
+                opened => return Ok(opened),
+            }
+        }
+        Err(FillError::Changed)
+    }
+
+    async fn open_once(self: &Arc<Self>, chain: &Chain, path: &ObjectPath, hint: Hint, now: UnixSeconds) -> Outcome {
         match self.objects.get(path) {
             Some(Known::Object(object)) if object.is_fresh(now) => return Ok(Opened::known(object)),
             Some(Known::Uncacheable(until)) if now < until => return Ok(Opened::Uncacheable),
@@ -151,12 +162,13 @@ impl Opening {
     }
 
     async fn revalidate(&self, object: Arc<Object>) -> Outcome {
+        let version = self.shelf.objects.next_version();
         match self.shelf.upstream.ask(self.errand(), Some(&object.validators)).await {
             Ok(Asked::Unchanged(freshness)) => {
                 object.confirm(&freshness);
                 Ok(Opened::known(object))
             }
-            Ok(Asked::Facts(facts)) => Ok(Opened::known(self.shelf.learn(&self.path, &facts))),
+            Ok(Asked::Facts(facts)) => Ok(Opened::known(self.shelf.learn(version, &self.path, &facts))),
             Ok(Asked::Uncacheable) => {
                 self.shelf.forget(&object);
                 Ok(self.uncacheable())
@@ -170,8 +182,9 @@ impl Opening {
     }
 
     async fn ask_facts(&self) -> Outcome {
+        let version = self.shelf.objects.next_version();
         match self.shelf.upstream.ask(self.errand(), None).await? {
-            Asked::Facts(facts) => Ok(Opened::known(self.shelf.learn(&self.path, &facts))),
+            Asked::Facts(facts) => Ok(Opened::known(self.shelf.learn(version, &self.path, &facts))),
             Asked::Unchanged(_) | Asked::Uncacheable => Ok(self.uncacheable()),
         }
     }
@@ -180,19 +193,20 @@ impl Opening {
         let last = last.min(first.saturating_add(RUN_BLOCKS_MAX - 1));
         let end = BlockIndex(last).start() + BLOCK_BYTES;
         let range = ByteRange::new(BlockIndex(first).start(), end).expect("a block is not empty");
+        let version = self.shelf.objects.next_version();
         match self.shelf.upstream.get(self.errand(), range, Condition::Any).await? {
-            Answered::Body(facts, body) => Ok(self.begin(&facts, body)),
+            Answered::Body(facts, body) => Ok(self.begin(version, &facts, body)),
             Answered::Unsatisfiable => self.ask_facts().await,
             Answered::Changed | Answered::Uncacheable => Ok(self.uncacheable()),
         }
     }
 
     /// Takes the flights of all blocks in the body, and lets a task feed them.
-    fn begin(&self, facts: &Facts, body: UpstreamBody) -> Opened {
+    fn begin(&self, version: VersionId, facts: &Facts, body: UpstreamBody) -> Opened {
         if facts.start == facts.end {
-            return Opened::known(self.shelf.learn(&self.path, facts));
+            return Opened::known(self.shelf.learn(version, &self.path, facts));
         }
-        let object = self.shelf.new_version(&self.path, facts);
+        let object = Object::new(version, self.path.clone(), facts);
         let block = |position: u64| u32::try_from(position / BLOCK_BYTES).unwrap_or(u32::MAX);
         let (order, interest) = self.shelf.cache.begin(&object, block(facts.start)..=block(facts.end - 1));
         // Known only now, so that nobody can order these blocks a second time.

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use needledrop_core::{ObjectPath, cache::Shape, cdn_loop::Chain};
+use needledrop_core::{
+    ObjectPath,
+    cache::{Shape, VersionId},
+    cdn_loop::Chain,
+    purge::NodeId,
+};
 
 use crate::{
     cache::{Cache, Found, Look},
@@ -13,6 +18,7 @@ use crate::{
     metrics::Metrics,
     object::{Object, Objects},
     open::Openings,
+    purge::Log,
     slab::Slab,
     upstream::{Facts, Upstreams},
 };
@@ -27,6 +33,8 @@ pub struct Shelf {
     pub upstream: Upstreams,
     /// Objects being opened.
     pub openings: Openings,
+    /// What was purged.
+    pub purges: Log,
     /// What time it is.
     pub clock: Clock,
     /// What operators see.
@@ -34,18 +42,32 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// An empty shelf over a slab, filled from one upstream or a group of them.
+    /// An empty shelf over a slab, filled from one upstream or a group of them; its purges end with the process.
     pub fn new(slab: Arc<Slab>, upstream: impl Into<Upstreams>, clock: Clock) -> Arc<Self> {
         Self::shaped(slab, upstream, clock, Shape::default())
     }
 
     /// The same with another policy, or another share of heads, than the traces choose.
     pub fn shaped(slab: Arc<Slab>, upstream: impl Into<Upstreams>, clock: Clock, shape: Shape) -> Arc<Self> {
+        Self::with_purges(slab, upstream, clock, shape, Log::volatile(NodeId(0)))
+    }
+
+    /// An empty shelf that goes on with what was purged before.
+    pub fn with_purges(
+        slab: Arc<Slab>,
+        upstream: impl Into<Upstreams>,
+        clock: Clock,
+        shape: Shape,
+        purges: Log,
+    ) -> Arc<Self> {
+        let objects = Objects::new(OBJECTS_MAX);
+        objects.number_from(purges.next_version());
         Arc::new(Self {
-            objects: Objects::new(OBJECTS_MAX),
+            objects,
             cache: Cache::new(slab, shape, clock.clone()),
             upstream: upstream.into(),
             openings: Openings::default(),
+            purges,
             clock,
             metrics: Metrics::new(),
         })
@@ -80,22 +102,20 @@ impl Shelf {
         (found, ahead)
     }
 
-    /// A version as upstream describes it, not yet known to anybody.
-    pub fn new_version(&self, path: &ObjectPath, facts: &Facts) -> Arc<Object> {
-        Object::new(self.objects.next_version(), path.clone(), facts)
-    }
-
     /// Makes a version the current one under its path; the one it takes the place of is
-    /// forgotten with its blocks.
+    /// forgotten with its blocks. A version that was purged since its number was taken is gone instead.
     pub fn adopt(&self, object: &Arc<Object>) {
-        if let Some(old) = self.objects.insert(object.clone()) {
+        let is_purged = |object: &Object| self.purges.covers(&object.path, &object.tags, object.version);
+        if let Some(old) = self.objects.insert(object.clone(), is_purged) {
+            old.leave();
             self.cache.forget(&old);
         }
     }
 
-    /// Both at once, for a version of which no bytes are on their way.
-    pub fn learn(&self, path: &ObjectPath, facts: &Facts) -> Arc<Object> {
-        let object = self.new_version(path, facts);
+    /// A version of which no bytes are on their way, as upstream describes it; `version` was taken
+    /// before upstream was asked.
+    pub fn learn(&self, version: VersionId, path: &ObjectPath, facts: &Facts) -> Arc<Object> {
+        let object = Object::new(version, path.clone(), facts);
         self.adopt(&object);
         object
     }
@@ -103,6 +123,7 @@ impl Shelf {
     /// Forgets a version and its blocks.
     pub fn forget(&self, object: &Object) {
         self.objects.remove(object);
+        object.leave();
         self.cache.forget(object);
     }
 }

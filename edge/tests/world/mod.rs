@@ -45,6 +45,10 @@ pub struct Manner {
     pub unknown_length: bool,
     /// Answers nothing at all.
     pub silent: bool,
+    /// Waits for [`Origin::go_on`] before it sends the head, which is as things were when it was asked.
+    pub hold_head: bool,
+    /// `Cache-Tag`.
+    pub tags: Option<String>,
 }
 
 impl Manner {
@@ -61,6 +65,8 @@ impl Manner {
             status: None,
             unknown_length: false,
             silent: false,
+            hold_head: false,
+            tags: None,
         }
     }
 }
@@ -175,6 +181,9 @@ impl Origin {
         if manner.silent {
             std::future::pending::<()>().await;
         }
+        if manner.hold_head {
+            self.go_on.notified().await;
+        }
         if let Some(status) = manner.status {
             stream.write_all(format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").as_bytes()).await?;
             return Ok(true);
@@ -202,6 +211,9 @@ impl Origin {
         }
         if let Some(cache_control) = &manner.cache_control {
             add("Cache-Control", cache_control);
+        }
+        if let Some(tags) = &manner.tags {
+            add("Cache-Tag", tags);
         }
         match status {
             206 => {
