@@ -51,6 +51,14 @@ pub enum Found {
     Flying(Arc<Flight>, Interest),
 }
 
+/// A block that a reader came for.
+pub struct Demanded {
+    /// Where it is.
+    pub found: Found,
+    /// Whether it is here, or on its way, because it was expected, and this reader is the first to come.
+    pub prefetched: bool,
+}
+
 /// Whether a reader's look at a block is a use of it. What is read again only because its
 /// flight has landed was used once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +105,7 @@ impl Cache {
     /// Finds block `block` for a reader that will go on to `last`, and orders what is
     /// missing near it: the block itself if need be, else up to a run of blocks within
     /// the read-ahead.
-    pub fn demand(&self, object: &Object, block: u32, last: u32, look: Look) -> (Found, Option<(Order, Interest)>) {
+    pub fn demand(&self, object: &Object, block: u32, last: u32, look: Look) -> (Demanded, Option<(Order, Interest)>) {
         let now = self.clock.now();
         let mut table = self.lock();
         let hit = match look {
@@ -105,11 +113,14 @@ impl Cache {
             Look::Again => table.index.peek(object.key(block)),
         };
         let order = table.order(object, block, last);
-        let found = match hit {
-            Some(hit) => Found::Present(self.slab.pin(hit.slot, object.block_len(block))),
+        let demanded = match hit {
+            Some(hit) => {
+                let found = Found::Present(self.slab.pin(hit.slot, object.block_len(block)));
+                Demanded { found, prefetched: hit.prefetched }
+            }
             None => table.join(object.key(block)),
         };
-        (found, order)
+        (demanded, order)
     }
 
     /// Orders the first missing run among blocks `first..=last` for nobody yet: what comes is
@@ -126,9 +137,20 @@ impl Cache {
         Some(table.launch(object, blocks, Some(lease_until)))
     }
 
-    /// Takes the flights of a new version's first run, which is being fetched already.
-    pub fn begin(&self, object: &Object, blocks: RangeInclusive<u32>) -> (Order, Interest) {
-        self.lock().launch(object, blocks, None)
+    /// Takes the flights of a new version's first run, which is being fetched already; if for
+    /// nobody yet, what comes is leased until that time.
+    pub fn begin(
+        &self,
+        object: &Object,
+        blocks: RangeInclusive<u32>,
+        lease_until: Option<UnixSeconds>,
+    ) -> (Order, Interest) {
+        self.lock().launch(object, blocks, lease_until)
+    }
+
+    /// The flight of a block that is on its way, without coming for it.
+    pub fn flight(&self, object: &Object, block: u32) -> Option<Arc<Flight>> {
+        self.lock().flights.get(&object.key(block)).cloned()
     }
 
     /// How much of blocks `first..=last` is here.
@@ -336,9 +358,10 @@ impl Table {
         (Order { flights, run }, interest)
     }
 
-    fn join(&self, key: BlockKey) -> Found {
+    fn join(&self, key: BlockKey) -> Demanded {
         let flight = self.flights.get(&key).expect("a block that is not present was ordered a moment ago");
-        Found::Flying(flight.clone(), flight.join())
+        let prefetched = flight.lease_until().is_some();
+        Demanded { found: Found::Flying(flight.clone(), flight.join()), prefetched }
     }
 
     fn is_missing(&self, key: BlockKey) -> bool {

@@ -6,8 +6,8 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, header};
 use needledrop_core::{
-    BLOCK_BYTES, ByteRange, Conditions, Keyring, Method as CoreMethod, ObjectPath, Outcome, UnixSeconds, answer,
-    cdn_loop::Chain, decide, range::RangeRequest, range::RangeSpec, verify,
+    BLOCK_BYTES, ByteRange, Conditions, Keyring, Method as CoreMethod, ObjectPath, Outcome, SignedUrl, UnixSeconds,
+    answer, cdn_loop::Chain, decide, range::RangeRequest, range::RangeSpec, verify,
 };
 use needledrop_http::{Body, BodyError, Handler, Request};
 
@@ -16,6 +16,7 @@ use crate::{
     error::FillError,
     object::Object,
     open::{Hint, Opened},
+    prefetch::{self, Playing},
     respond::{self, Failure, Lifetime, Story},
     serve::Reader,
     shelf::Shelf,
@@ -38,6 +39,8 @@ struct Admitted {
     lifetime: Lifetime,
     /// Which nodes it has passed.
     chain: Chain,
+    /// What it showed, unless the path is public.
+    url: Option<SignedUrl>,
 }
 
 impl Edge {
@@ -78,7 +81,7 @@ impl Edge {
             let Opened::Object { object, hold, first } = opened else {
                 return self.relay(request, &admitted.chain, &admitted.path, started).await;
             };
-            let served = self.serve(&admitted, object, &conditions, first, now, started).await;
+            let served = self.serve(request, &admitted, object, &conditions, first, now, started).await;
             drop(hold);
             match served {
                 Err(FillError::Changed) => {}
@@ -96,15 +99,18 @@ impl Edge {
         let path = target.split('?').next().expect("split gives at least one piece");
         if self.public.iter().any(|prefix| path.starts_with(prefix.as_str())) {
             let path = ObjectPath::parse(path).map_err(|_| Failure::BadPath)?;
-            return Ok(Admitted { path, lifetime: Lifetime::Public, chain });
+            return Ok(Admitted { path, lifetime: Lifetime::Public, chain, url: None });
         }
         let signed = verify(target, &self.keys.load(), now).map_err(Failure::Refused)?;
         signed.admit(request.peer.client).map_err(Failure::Refused)?;
-        Ok(Admitted { path: signed.path().clone(), lifetime: Lifetime::Signed(signed.claims().expires), chain })
+        let lifetime = Lifetime::Signed(signed.claims().expires);
+        Ok(Admitted { path: signed.path().clone(), lifetime, chain, url: Some(signed) })
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the facts of one request, gathered by its only caller")]
     async fn serve(
         &self,
+        request: &Request,
         admitted: &Admitted,
         object: Arc<Object>,
         conditions: &Conditions<'_>,
@@ -126,10 +132,26 @@ impl Edge {
         // still has a status code.
         let piece = reader.next().await.transpose()?;
         let took_ms = started.elapsed().as_secs_f64() * 1e3;
-        let story = Story { edge: &self.name, presence, took_ms };
+        let story = Story { edge: &self.name, presence, prefetched: reader.is_prefetched(), took_ms };
         let mut response = respond::answered(&answer, &object, admitted.lifetime, now, &story);
         *response.body_mut() = body(piece, reader, length);
+        self.look_ahead(request, admitted, &object, &outcome, now);
         Ok(response)
+    }
+
+    /// A request that gets bytes plays; what comes next may be fetched.
+    fn look_ahead(&self, request: &Request, admitted: &Admitted, object: &Object, outcome: &Outcome, now: UnixSeconds) {
+        let start = match outcome {
+            Outcome::Full => 0,
+            Outcome::Partial(range) => range.start(),
+            Outcome::Multipart(ranges) => ranges.first().map_or(0, |range| range.start()),
+            _ => return,
+        };
+        let Some(url) = &admitted.url else { return };
+        if request.method == Method::GET {
+            let playing = Playing { url, headers: &request.headers, peer: &request.peer, object, start };
+            prefetch::heed(&self.shelf, &playing, &self.keys.load(), now);
+        }
     }
 
     fn presence(&self, object: &Object, outcome: &Outcome) -> Presence {

@@ -149,7 +149,10 @@ impl Fill {
         let (shelf, object) = (self.shelf.clone(), self.object.clone());
         let chunks = flight.complete();
         // The blocking pool's queue is bounded by the room the flights hold.
-        tokio::task::spawn_blocking(move || shelf.cache.store(&object, block, &flight, &chunks));
+        tokio::task::spawn_blocking(move || {
+            shelf.cache.store(&object, block, &flight, &chunks);
+            shelf.prefetch.counts.landed(&flight);
+        });
     }
 
     fn fail(&self, error: &FillError) {

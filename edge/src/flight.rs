@@ -115,6 +115,24 @@ impl Flight {
         self.arrived.notify_waiters();
     }
 
+    /// Waits until all bytes of the block have arrived, without coming for them.
+    ///
+    /// # Errors
+    /// The fill failed before that.
+    pub async fn over(&self) -> Result<(), FillError> {
+        loop {
+            let arrived = self.arrived.notified();
+            tokio::pin!(arrived);
+            arrived.as_mut().enable();
+            match &self.lock().end {
+                Some(End::Complete | End::Settled) => return Ok(()),
+                Some(End::Failed(error)) => return Err(error.clone()),
+                None => {}
+            }
+            arrived.await;
+        }
+    }
+
     /// How many bytes have arrived.
     pub fn arrived_bytes(&self) -> usize {
         self.lock().len

@@ -19,6 +19,7 @@ pub mod limits;
 pub mod metrics;
 pub mod object;
 pub mod open;
+pub mod prefetch;
 pub mod purge;
 pub mod respond;
 pub mod serve;

@@ -20,6 +20,26 @@ pub const FLYING_BLOCKS_MAX: usize = 2_048;
 /// How long a fill waits for room in [`FLYING_BLOCKS_MAX`].
 pub const FILL_ROOM_WAIT: Duration = Duration::from_secs(2);
 
+/// Heads fetched ahead at the same time. Unit: heads, up to 2 MiB each.
+///
+/// One at a time for each play; 32 in all bring more than a thousand listeners a minute their
+/// next head from an origin 1 s away, and hold at most an eighth of the room for flying blocks.
+pub const PREFETCH_HEADS_MAX: usize = 32;
+
+/// Heads waiting to be fetched ahead. Unit: heads, about 500 B each. Beyond it those that are due last are dropped.
+pub const PREFETCH_WAITING_MAX: usize = 1_024;
+
+/// Plays remembered whose next head has been fetched. Unit: plays, about 500 B each. One that is
+/// forgotten looks again, and finds its head in the cache.
+pub const PREFETCH_PLAYS_MAX: usize = 16_384;
+
+/// Blocks on their way from which on nothing is fetched ahead. Unit: blocks. Half of
+/// [`FLYING_BLOCKS_MAX`]: the rest is for listeners who wait.
+pub const PREFETCH_FLYING_BLOCKS_MAX: usize = FLYING_BLOCKS_MAX / 2;
+
+/// How soon a head on its way notices that listeners need the room.
+pub const PREFETCH_PRESSURE_LOOK: Duration = Duration::from_millis(20);
+
 /// Objects whose length and validators are remembered. Unit: objects, about 400 B each.
 pub const OBJECTS_MAX: usize = 131_072;
 

@@ -26,6 +26,17 @@ pub enum Hint {
     Facts,
     /// Bytes from the first block to the last one, or as far as one run goes.
     Blocks(u32, u32),
+    /// The same, for nobody yet: what comes is leased until that time.
+    Ahead(u32, u32, UnixSeconds),
+}
+
+impl Hint {
+    fn lease_until(self) -> Option<UnixSeconds> {
+        match self {
+            Self::Ahead(_, _, lease_until) => Some(lease_until),
+            Self::Facts | Self::Blocks(..) => None,
+        }
+    }
 }
 
 /// What became of an opening.
@@ -114,7 +125,8 @@ impl Shelf {
         }
         let (sender, receiver) = watch::channel(None);
         waiting.insert(path.clone(), receiver.clone());
-        let opening = Opening { shelf: self.clone(), path: path.clone(), chain: chain.clone() };
+        let lease_until = hint.lease_until();
+        let opening = Opening { shelf: self.clone(), path: path.clone(), chain: chain.clone(), lease_until };
         tokio::spawn(async move {
             let outcome = opening.ask(hint).await;
             // The guard leaves the table before the word is out: whoever comes later sees
@@ -131,6 +143,7 @@ struct Opening {
     shelf: Arc<Shelf>,
     path: ObjectPath,
     chain: Chain,
+    lease_until: Option<UnixSeconds>,
 }
 
 impl Drop for Opening {
@@ -157,7 +170,7 @@ impl Opening {
             (Some(object), _) if object.is_fresh(self.shelf.clock.now()) => Ok(Opened::known(object)),
             (Some(object), _) => self.revalidate(object).await,
             (None, Hint::Facts) => self.ask_facts().await,
-            (None, Hint::Blocks(first, last)) => self.ask_blocks(first, last).await,
+            (None, Hint::Blocks(first, last) | Hint::Ahead(first, last, _)) => self.ask_blocks(first, last).await,
         }
     }
 
@@ -208,7 +221,8 @@ impl Opening {
         }
         let object = Object::new(version, self.path.clone(), facts);
         let block = |position: u64| u32::try_from(position / BLOCK_BYTES).unwrap_or(u32::MAX);
-        let (order, interest) = self.shelf.cache.begin(&object, block(facts.start)..=block(facts.end - 1));
+        let blocks = block(facts.start)..=block(facts.end - 1);
+        let (order, interest) = self.shelf.cache.begin(&object, blocks, self.lease_until);
         // Known only now, so that nobody can order these blocks a second time.
         self.shelf.adopt(&object);
         tokio::spawn(fill::feed_opened(self.shelf.clone(), object.clone(), order, body, self.chain.clone()));

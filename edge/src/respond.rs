@@ -116,6 +116,8 @@ pub struct Story<'a> {
     pub edge: &'a str,
     /// What was here when the request came.
     pub presence: Presence,
+    /// Whether its first block was here, or on its way, because it was expected.
+    pub prefetched: bool,
     /// Time from request to response head, in milliseconds.
     pub took_ms: f64,
 }
@@ -196,7 +198,8 @@ fn tell(headers: &mut HeaderMap, object: &Object, now: UnixSeconds, story: &Stor
         Presence::Flying => ("fwd=uri-miss; collapsed; stored".to_owned(), "collapsed"),
         Presence::None => ("fwd=uri-miss; stored".to_owned(), "miss"),
     };
-    put(headers, header::HeaderName::from_static("cache-status"), &format!("{}; {status}", story.edge));
+    let detail = if story.prefetched { "; detail=prefetched" } else { "" };
+    put(headers, header::HeaderName::from_static("cache-status"), &format!("{}; {status}{detail}", story.edge));
     put(
         headers,
         header::HeaderName::from_static("server-timing"),

@@ -30,6 +30,7 @@ pub struct Reader {
     end: u64,
     flight: Option<Arc<Flight>>,
     interests: Vec<Interest>,
+    prefetched: bool,
 }
 
 impl Reader {
@@ -37,7 +38,7 @@ impl Reader {
     pub fn new(shelf: Arc<Shelf>, object: Arc<Object>, segments: Vec<Segment>) -> Self {
         let segments = segments.into_iter();
         let (chain, flight, interests) = (Chain::default(), None, Vec::new());
-        Self { shelf, object, chain, segments, position: 0, end: 0, flight, interests }
+        Self { shelf, object, chain, segments, position: 0, end: 0, flight, interests, prefetched: false }
     }
 
     /// The same for a request that has passed the nodes of `chain`.
@@ -77,6 +78,11 @@ impl Reader {
         self.position == self.end && self.segments.len() == 0
     }
 
+    /// Whether any block so far was here, or on its way, because it was expected, and nobody had come for it.
+    pub fn is_prefetched(&self) -> bool {
+        self.prefetched
+    }
+
     async fn read_block(&mut self) -> Result<Bytes, FillError> {
         let block = u32::try_from(self.position / BLOCK_BYTES).expect("bounded by the object's length");
         let offset = (self.position % BLOCK_BYTES) as usize;
@@ -111,9 +117,10 @@ impl Reader {
     fn look(&mut self, block: u32, look: Look) -> Found {
         self.interests.retain(|interest| interest.last() >= block);
         let last = u32::try_from((self.end - 1) / BLOCK_BYTES).expect("bounded by the object's length");
-        let (found, ahead) = self.shelf.demand_for(&self.chain, &self.object, block, last, look);
+        let (demanded, ahead) = self.shelf.demand_for(&self.chain, &self.object, block, last, look);
         self.interests.extend(ahead);
-        found
+        self.prefetched |= look == Look::First && demanded.prefetched;
+        demanded.found
     }
 }
 

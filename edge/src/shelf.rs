@@ -10,7 +10,7 @@ use needledrop_core::{
 };
 
 use crate::{
-    cache::{Cache, Found, Look},
+    cache::{Cache, Demanded, Look},
     clock::Clock,
     fill,
     flight::Interest,
@@ -18,6 +18,7 @@ use crate::{
     metrics::Metrics,
     object::{Object, Objects},
     open::Openings,
+    prefetch::{self, Prefetch},
     purge::Log,
     slab::Slab,
     upstream::{Facts, Upstreams},
@@ -35,6 +36,8 @@ pub struct Shelf {
     pub openings: Openings,
     /// What was purged.
     pub purges: Log,
+    /// What is fetched before anybody asks for it.
+    pub prefetch: Prefetch,
     /// What time it is.
     pub clock: Clock,
     /// What operators see.
@@ -62,15 +65,18 @@ impl Shelf {
     ) -> Arc<Self> {
         let objects = Objects::new(OBJECTS_MAX);
         objects.number_from(purges.next_version());
-        Arc::new(Self {
+        let shelf = Arc::new(Self {
             objects,
             cache: Cache::new(slab, shape, clock.clone()),
             upstream: upstream.into(),
             openings: Openings::default(),
             purges,
+            prefetch: Prefetch::default(),
             clock,
             metrics: Metrics::new(),
-        })
+        });
+        prefetch::register(&shelf);
+        shelf
     }
 
     /// Finds a block or joins its flight, starting the fill that is missing. Also gives the
@@ -81,7 +87,7 @@ impl Shelf {
         block: u32,
         last: u32,
         look: Look,
-    ) -> (Found, Option<Interest>) {
+    ) -> (Demanded, Option<Interest>) {
         self.demand_for(&Chain::default(), object, block, last, look)
     }
 
@@ -93,13 +99,13 @@ impl Shelf {
         block: u32,
         last: u32,
         look: Look,
-    ) -> (Found, Option<Interest>) {
-        let (found, ordered) = self.cache.demand(object, block, last, look);
+    ) -> (Demanded, Option<Interest>) {
+        let (demanded, ordered) = self.cache.demand(object, block, last, look);
         let ahead = ordered.map(|(order, interest)| {
             tokio::spawn(fill::fetch(self.clone(), object.clone(), order, chain.clone()));
             interest
         });
-        (found, ahead)
+        (demanded, ahead)
     }
 
     /// Makes a version the current one under its path; the one it takes the place of is

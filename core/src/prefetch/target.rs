@@ -38,18 +38,18 @@ pub struct Play<'a> {
 pub struct Target {
     /// The object.
     pub path: ObjectPath,
-    /// The length of its head in bytes, as signed, else what heads usually have.
-    pub head_bytes: u64,
-    /// The bytes of it that are wanted; all of them inside of the head.
+    /// The length of its head, if a signature says it.
+    pub head: Option<HeadBytes>,
+    /// The bytes of it that are wanted; all of them inside of the head, or of what heads usually are.
     pub range: ByteRange,
 }
 
 impl Target {
     /// The whole head of an object.
     pub fn head(path: ObjectPath, head: Option<HeadBytes>) -> Self {
-        let head_bytes = head.map_or(HEAD_BYTES_DEFAULT, HeadBytes::get);
-        let range = ByteRange::whole(head_bytes).expect("a head has bytes");
-        Self { path, head_bytes, range }
+        let usual = ByteRange::whole(HEAD_BYTES_DEFAULT);
+        let range = head.map_or(usual, |head| ByteRange::whole(head.get())).expect("a head has bytes");
+        Self { path, head, range }
     }
 
     /// The head of the object that a signed URL gives the right to.

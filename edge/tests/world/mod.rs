@@ -309,8 +309,12 @@ impl World {
     }
 
     pub async fn with_cache(bytes: u64) -> Self {
+        Self::with_clock(bytes, Clock::system()).await
+    }
+
+    pub async fn with_clock(bytes: u64, clock: Clock) -> Self {
         let (origin, addr) = Origin::start().await;
-        Self::filled_from(origin, way(addr), bytes, Clock::system())
+        Self::filled_from(origin, way(addr), bytes, clock)
     }
 
     /// An edge that asks a group of upstreams; `origin` is the one that the test looks at.
