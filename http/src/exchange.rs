@@ -6,10 +6,11 @@
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use http::header::{
-    ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+    ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Version, request};
@@ -62,6 +63,14 @@ const HOP_BY_HOP: [HeaderName; 5] = [
 /// Alt-Svc for an HTTP/3 port on the same host, valid for a day (RFC 7838).
 pub(crate) fn alt_svc(port: u16) -> HeaderValue {
     HeaderValue::from_str(&format!("h3=\":{port}\"; ma=86400")).expect("digits are a field value")
+}
+
+/// Adds Date (RFC 9110 6.6.1), where the library that writes the head does not.
+pub(crate) fn stamp(headers: &mut HeaderMap) {
+    headers.entry(DATE).or_insert_with(|| {
+        let now = httpdate::fmt_http_date(SystemTime::now());
+        HeaderValue::from_str(&now).expect("a date is a field value")
+    });
 }
 
 impl<H: Handler> Exchange<H> {

@@ -20,11 +20,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::body::{Body, BodyError};
+use crate::body::BodyError;
 use crate::exchange::{Exchange, Handler};
 use crate::limits::Limits;
 use crate::request::Peer;
+use crate::unsent::Unsent;
 use crate::watch::{Breakable, Busy, HeadDeadline};
+use crate::wire::{Followed, Tally, Wire};
 
 /// Bytes and time of a peer's unwanted data that are read after our last answer.
 const LINGER_BYTES: u64 = 256 * 1024;
@@ -33,15 +35,17 @@ const LINGER: Duration = Duration::from_secs(2);
 /// Serves one connection until it ends. `drain` asks for the end after the request under way.
 pub(crate) async fn serve<S, H>(stream: S, peer: Peer, exchange: Arc<Exchange<H>>, drain: CancellationToken)
 where
-    S: AsyncRead + AsyncWrite + Breakable + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Breakable + Unsent + Unpin + Send + 'static,
     H: Handler,
 {
     let busy = Busy::default();
+    let wire = Wire::h1();
+    let stream = Tally::new(stream, wire.clone());
     let stream = HeadDeadline::new(stream, busy.clone(), exchange.limits.head);
     let builder = builder(&exchange.limits);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         busy.set(true);
-        let (exchange, peer, busy) = (Arc::clone(&exchange), peer.clone(), busy.clone());
+        let (exchange, peer, busy, wire) = (Arc::clone(&exchange), peer.clone(), busy.clone(), wire.clone());
         // hyper asks for an Unpin future where it hands the stream back.
         Box::pin(async move {
             let (head, unwanted) = request.into_parts();
@@ -50,7 +54,7 @@ where
                 // What follows on this connection would be the body: nothing may be parsed as a request again.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, std::convert::Infallible>(response.map(|body| Watched { body, busy }))
+            Ok::<_, std::convert::Infallible>(response.map(|body| Watched { body: wire.watch(body, None), busy }))
         })
     });
     let mut connection = builder.serve_connection(TokioIo::new(stream), service);
@@ -102,7 +106,7 @@ async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
 
 /// The body, and the news that it is done.
 struct Watched {
-    body: Body,
+    body: Followed,
     busy: Busy,
 }
 

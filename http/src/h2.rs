@@ -1,23 +1,31 @@
-//! HTTP/2 on one TLS connection. The only file that names hyper's HTTP/2 server.
+//! HTTP/2 on one TLS connection. The only file that names the h2 library.
+//!
+//! The frames are h2's. What is done here is what is ours to decide: a stream lives in a task of its own, a piece
+//! of a body is asked for only when the peer's window has room for some of it, a body that fails is reset, a silent
+//! peer is asked whether it lives. hyper's server would hide which stream carries which body, which receipts need.
 
-use std::future::Future;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::body::Incoming;
-use hyper::rt::Executor;
-use hyper::server::conn::http2;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use bytes::Bytes;
+use h2::server::{Builder, SendResponse};
+use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
+use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep, sleep};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::exchange::{Exchange, Handler};
+use crate::body::BodyError;
+use crate::exchange::{Exchange, Handler, stamp};
 use crate::limits::Limits;
 use crate::request::Peer;
+use crate::unsent::Unsent;
 use crate::watch::FirstBytes;
+use crate::wire::{Followed, Tally, Wire};
 
 /// The client preface and an empty SETTINGS frame (RFC 9113 3.4): less is not yet an HTTP/2 connection.
 const PREFACE_BYTES: usize = 24 + 9;
@@ -40,57 +48,178 @@ pub(crate) async fn serve<S, H>(
     drain: CancellationToken,
     streams: TaskTracker,
 ) where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + Unsent + Unpin + Send + 'static,
     H: Handler,
 {
-    let stream = FirstBytes::new(stream, PREFACE_BYTES, exchange.limits.head);
-    let builder = builder(&exchange.limits, streams);
-    let service = service_fn(|request: hyper::Request<Incoming>| {
-        let (exchange, peer) = (Arc::clone(&exchange), peer.clone());
-        async move {
-            let (head, _unwanted) = request.into_parts();
-            Ok::<_, std::convert::Infallible>(exchange.answer(head, peer).await)
-        }
-    });
-    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = drain.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
+    let wire = Wire::h2();
+    let stream = FirstBytes::new(Tally::new(stream, wire.clone()), PREFACE_BYTES, exchange.limits.head);
+    let mut connection = match builder(&exchange.limits).handshake::<_, Bytes>(stream).await {
+        Ok(connection) => connection,
+        Err(error) => return tracing::debug!(%error, protocol = "h2", "connection ended early"),
     };
-    if let Err(error) = ended {
-        tracing::debug!(%error, protocol = "h2", "connection ended early");
+    let mut life = connection.ping_pong().map(Life::new).expect("taken for the first time");
+    let mut draining = false;
+    loop {
+        let accepted = tokio::select! {
+            accepted = connection.accept() => accepted,
+            () = drain.cancelled(), if !draining => {
+                draining = true;
+                connection.graceful_shutdown();
+                continue;
+            }
+            () = poll_fn(|cx| life.poll_over(cx)) => {
+                return tracing::debug!(protocol = "h2", "the peer is silent");
+            }
+        };
+        match accepted {
+            Some(Ok((request, respond))) => {
+                streams.spawn(answer(request, respond, peer.clone(), Arc::clone(&exchange), wire.clone()));
+            }
+            Some(Err(error)) => return tracing::debug!(%error, protocol = "h2", "connection ended early"),
+            None => return,
+        }
     }
 }
 
-fn builder(limits: &Limits, streams: TaskTracker) -> http2::Builder<Spawner> {
-    let mut builder = http2::Builder::new(Spawner(streams));
+fn builder(limits: &Limits) -> Builder {
+    let mut builder = Builder::new();
     builder
-        .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_send_buf_size(limits.h2_send_buffer_bytes)
+        .max_send_buffer_size(limits.h2_send_buffer_bytes)
         .max_header_list_size(limits.head_bytes)
-        .keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PONG_WITHIN)
         .max_pending_accept_reset_streams(PENDING_RESETS)
-        .max_local_error_reset_streams(LOCAL_RESETS);
+        .max_local_error_reset_streams(Some(LOCAL_RESETS));
     builder
 }
 
-/// Spawns the tasks of streams so that a drain waits for them.
-#[derive(Clone)]
-struct Spawner(TaskTracker);
+/// One request, from its head to the acknowledgement of its answer. Dropping this resets the stream.
+async fn answer<H: Handler>(
+    request: http::Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+    peer: Peer,
+    exchange: Arc<Exchange<H>>,
+    wire: Wire,
+) {
+    let (head, unwanted) = request.into_parts();
+    let response = tokio::select! {
+        response = exchange.answer(head, peer) => response,
+        _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
+    };
+    let stream = respond.stream_id().as_u32();
+    let (mut head, body) = response.into_parts();
+    stamp(&mut head.headers);
+    let mut body = wire.watch(body, Some(stream));
+    let is_bodyless = body.is_end_stream();
+    let Ok(mut send) = respond.send_response(http::Response::from_parts(head, ()), is_bodyless) else { return };
+    if !is_bodyless && let Err(broken) = send_body(&mut send, &mut body).await {
+        tracing::debug!(%broken, protocol = "h2", "answer broken off");
+        send.send_reset(Reason::INTERNAL_ERROR);
+    }
+    drop(unwanted);
+    let under_way = body.end();
+    // What the peer has reset meanwhile will not be acknowledged any more.
+    poll_fn(|cx| {
+        if under_way.poll_settled(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        send.poll_reset(cx).map(|_| under_way.give_up())
+    })
+    .await;
+    wire.forget(stream);
+}
 
-impl<F> Executor<F> for Spawner
-where
-    F: Future + Send + 'static,
-    F::Output: Send + 'static,
-{
-    fn execute(&self, future: F) {
-        self.0.spawn(future);
+#[derive(Debug, thiserror::Error)]
+enum Broken {
+    #[error("the peer went away")]
+    Left,
+    #[error(transparent)]
+    Body(#[from] BodyError),
+}
+
+async fn send_body(send: &mut SendStream<Bytes>, body: &mut Followed) -> Result<(), Broken> {
+    loop {
+        // A body is asked for more only when some of it can leave: a stalled peer holds no piece of the cache.
+        send.reserve_capacity(1);
+        capacity(send).await?;
+        let Some(mut piece) = next(send, body).await? else {
+            return send.send_data(Bytes::new(), true).map_err(|_| Broken::Left);
+        };
+        while !piece.is_empty() {
+            send.reserve_capacity(piece.len());
+            let room = capacity(send).await?;
+            let part = piece.split_to(room.min(piece.len()));
+            let is_last = piece.is_empty() && body.is_end_stream();
+            send.send_data(part, is_last).map_err(|_| Broken::Left)?;
+            if is_last {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Waits until the windows let bytes go; how many.
+async fn capacity(send: &mut SendStream<Bytes>) -> Result<usize, Broken> {
+    loop {
+        let room = send.capacity();
+        if room > 0 {
+            return Ok(room);
+        }
+        match poll_fn(|cx| send.poll_capacity(cx)).await {
+            Some(Ok(_)) => {}
+            Some(Err(_)) | None => return Err(Broken::Left),
+        }
+    }
+}
+
+/// The body's next piece, or that the peer no longer wants it.
+async fn next(send: &mut SendStream<Bytes>, body: &mut Followed) -> Result<Option<Bytes>, Broken> {
+    poll_fn(|cx| {
+        if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
+            let data = frame.transpose()?.and_then(|frame| frame.into_data().ok());
+            return Poll::Ready(Ok(data));
+        }
+        send.poll_reset(cx).map(|_| Err(Broken::Left))
+    })
+    .await
+}
+
+/// Whether the peer still answers pings.
+struct Life {
+    pings: PingPong,
+    timer: Pin<Box<Sleep>>,
+    asked: bool,
+}
+
+impl Life {
+    fn new(pings: PingPong) -> Self {
+        Self { pings, timer: Box::pin(sleep(PING_EVERY)), asked: false }
+    }
+
+    /// Ready when a ping was not answered in time. An error of the connection is left to `accept`.
+    fn poll_over(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.asked {
+                match self.pings.poll_pong(cx) {
+                    Poll::Ready(Ok(_)) => self.wait(PING_EVERY, false),
+                    Poll::Ready(Err(_)) => return Poll::Pending,
+                    Poll::Pending => {}
+                }
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            if self.asked {
+                return Poll::Ready(());
+            }
+            if self.pings.send_ping(Ping::opaque()).is_err() {
+                return Poll::Pending;
+            }
+            self.wait(PONG_WITHIN, true);
+        }
+    }
+
+    fn wait(&mut self, time: Duration, asked: bool) {
+        self.timer.as_mut().reset(Instant::now() + time);
+        self.asked = asked;
     }
 }

@@ -7,7 +7,7 @@
 //! when an answer cannot be finished, `limits.rs` holds every bound, [`Client`] is the other direction, and
 //! [`DevCerts`] makes certificates for a development machine.
 //!
-//! Which file may name which library: quinn and h3 only `quic/`, hyper's server only `h1.rs` and `h2.rs`,
+//! Which file may name which library: quinn and h3 only `quic/`, hyper's server only `h1.rs`, h2 only `h2.rs`,
 //! hyper's client only `client.rs`, rcgen only `dev_certs.rs`, x509-parser only `names.rs`.
 
 mod body;
@@ -16,6 +16,7 @@ mod client;
 mod dev_certs;
 mod doors;
 mod exchange;
+mod framing;
 mod h1;
 mod h2;
 mod limits;
@@ -26,7 +27,9 @@ mod receipt;
 mod request;
 mod running;
 mod tls;
+mod unsent;
 mod watch;
+mod wire;
 
 pub use body::{Body, BodyError};
 pub use certificates::{CertificateError, Certificates};

@@ -8,12 +8,11 @@ mod streams;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h3::error::Code;
 use http::Method;
-use http::header::{DATE, HeaderValue};
 use http_body_util::BodyExt;
 use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::QuicServerConfig;
@@ -24,8 +23,9 @@ use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::body::Body;
-use crate::exchange::{Exchange, Handler, Response};
+use crate::exchange::{Exchange, Handler, Response, stamp};
 use crate::limits::Limits;
+use crate::receipt::{Delivered, End, Receipt};
 use crate::request::{Peer, PeerIdentity, Protocol};
 use crate::running::Stop;
 use crate::tls;
@@ -240,7 +240,7 @@ async fn serve<H: Handler>(quic: quinn::Connection, local_port: u16, shared: Arc
                 shared.stop.tasks.spawn(requests.track_future(async move {
                     tokio::select! {
                         _ = alive.closed() => {}
-                        () = request(resolver, peer, exchange) => {}
+                        () = request(resolver, peer, exchange, alive.clone()) => {}
                     }
                 }));
             }
@@ -279,7 +279,7 @@ type Stream = h3::server::RequestStream<BidiStream<Bytes>, Bytes>;
 
 /// One request, from the first byte of its head to the acknowledgement of the last byte of its answer. Dropping this
 /// resets the stream.
-async fn request<H: Handler>(resolver: Resolver, peer: Peer, exchange: Arc<Exchange<H>>) {
+async fn request<H: Handler>(resolver: Resolver, peer: Peer, exchange: Arc<Exchange<H>>, quic: quinn::Connection) {
     let limits = &exchange.limits;
     let (request, mut stream) = match timeout(limits.head, resolver.resolve_request()).await {
         Ok(Ok(resolved)) => resolved,
@@ -288,11 +288,8 @@ async fn request<H: Handler>(resolver: Resolver, peer: Peer, exchange: Arc<Excha
     };
     let carries_body = !matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = exchange.answer(request.into_parts().0, peer).await;
-    if !response.headers().contains_key(DATE) {
-        let now = httpdate::fmt_http_date(SystemTime::now());
-        response.headers_mut().insert(DATE, HeaderValue::from_str(&now).expect("a date is a field value"));
-    }
-    let sent = send(&mut stream, response, limits.write_stall).await;
+    stamp(response.headers_mut());
+    let sent = send(&mut stream, response, &quic, limits).await;
     if !carries_body && sent.is_ok() {
         // The end of a request may be still under way; stopping it would look like an error to some clients.
         let _ = timeout(REQUEST_END, async { while let Ok(Some(_)) = stream.recv_data().await {} }).await;
@@ -307,23 +304,74 @@ async fn request<H: Handler>(resolver: Resolver, peer: Peer, exchange: Arc<Excha
 
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 
-async fn send(stream: &mut Stream, response: Response, write_stall: Duration) -> Result<(), Broken> {
+async fn send(
+    stream: &mut Stream,
+    response: Response,
+    quic: &quinn::Connection,
+    limits: &Limits,
+) -> Result<(), Broken> {
+    let write_stall = limits.write_stall;
     let (head, body) = response.into_parts();
+    let mut handed = Handed::new(body);
     timeout(write_stall, stream.send_response(http::Response::from_parts(head, ()))).await??;
-    send_body(stream, body, write_stall).await?;
-    timeout(write_stall, stream.finish()).await??;
-    Ok(())
-}
-
-async fn send_body(stream: &mut Stream, mut body: Body, write_stall: Duration) -> Result<(), Broken> {
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = handed.body.frame().await {
         let Ok(mut data) = frame?.into_data() else {
             continue;
         };
         while !data.is_empty() {
             let piece = data.split_to(data.len().min(PIECE_BYTES));
+            let bytes = piece.len() as u64;
+            let window_bytes = send_window(quic, limits);
+            quic.set_send_window(window_bytes);
             timeout(write_stall, stream.send_data(piece)).await??;
+            handed.took(bytes, window_bytes);
         }
     }
+    timeout(write_stall, stream.finish()).await??;
+    handed.is_acknowledged = true;
     Ok(())
+}
+
+/// What quinn may hold unacknowledged of a connection: twice what may be in flight, so that there is always something
+/// to send, and within the limit. Not more, because what a listener who leaves has got is only known to within this.
+fn send_window(quic: &quinn::Connection, limits: &Limits) -> u64 {
+    let least = 2 * limits.quic_initial_window_bytes;
+    (2 * quic.stats().path.cwnd).clamp(least.min(limits.quic_send_window_bytes), limits.quic_send_window_bytes)
+}
+
+/// A body on its way, for its receipt.
+///
+/// Once the stream is finished and quinn says that all of it was acknowledged, every byte arrived. Before that quinn
+/// tells no offset, but takes a write only while less than the send window is unacknowledged on the connection: when
+/// it has taken a piece, all but a window of this stream's bytes were acknowledged. That is the lower bound here. It
+/// counts acknowledged bytes, of which in a moment of loss some may lie behind a gap.
+struct Handed {
+    body: Body,
+    receipt: Option<Receipt>,
+    written: u64,
+    acknowledged: u64,
+    is_acknowledged: bool,
+}
+
+impl Handed {
+    fn new(mut body: Body) -> Self {
+        let receipt = body.take_receipt();
+        Self { body, receipt, written: 0, acknowledged: 0, is_acknowledged: false }
+    }
+
+    fn took(&mut self, bytes: u64, window_bytes: u64) {
+        self.written += bytes;
+        self.acknowledged = self.acknowledged.max(self.written.saturating_sub(window_bytes));
+    }
+}
+
+impl Drop for Handed {
+    fn drop(&mut self) {
+        let Some(receipt) = self.receipt.take() else { return };
+        receipt.settle(match (self.is_acknowledged, self.body.end()) {
+            (true, _) => Delivered { bytes: self.written, end: End::Sent },
+            (false, End::Broken) => Delivered { bytes: self.acknowledged, end: End::Broken },
+            (false, _) => Delivered { bytes: self.acknowledged, end: End::Left },
+        });
+    }
 }

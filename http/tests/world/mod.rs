@@ -4,8 +4,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -14,7 +14,8 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use needledrop_http::{
-    Body, BodyError, Certificates, DevCerts, Doors, DoorsConfig, Handler, Request, Response, Running,
+    Body, BodyError, Certificates, Delivered, DevCerts, Doors, DoorsConfig, Handler, Receipt, Request, Response,
+    Running,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -22,6 +23,8 @@ use tokio::net::TcpStream;
 
 pub const BIG: usize = 300_000;
 pub const PART: usize = 100_000;
+/// More than fits into all buffers on the way.
+pub const HUGE: usize = 64 << 20;
 
 /// Byte i of every test body.
 pub fn pattern(len: usize) -> Bytes {
@@ -32,6 +35,47 @@ pub fn pattern(len: usize) -> Bytes {
 #[derive(Default)]
 pub struct Stage {
     pub calls: AtomicUsize,
+    pub receipts: Arc<Receipts>,
+}
+
+/// What became of the bodies, by path.
+#[derive(Default)]
+pub struct Receipts {
+    list: Mutex<Vec<(String, Delivered)>>,
+    came: tokio::sync::Notify,
+}
+
+impl Receipts {
+    fn one_for(self: &Arc<Self>, path: &str) -> Receipt {
+        let (receipts, path) = (Arc::clone(self), path.to_owned());
+        Receipt::new(move |delivered| {
+            receipts.list.lock().unwrap().push((path, delivered));
+            receipts.came.notify_one();
+        })
+    }
+
+    fn take(&self, path: &str) -> Option<Delivered> {
+        let mut list = self.list.lock().unwrap();
+        let index = list.iter().position(|(of, _)| of == path)?;
+        Some(list.remove(index).1)
+    }
+
+    /// Takes the next receipt for a path, waiting for it.
+    pub async fn next(&self, path: &str) -> Delivered {
+        let found = async {
+            loop {
+                if let Some(delivered) = self.take(path) {
+                    return delivered;
+                }
+                self.came.notified().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), found).await.unwrap_or_else(|_| panic!("no receipt for {path}"))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.list.lock().unwrap().is_empty()
+    }
 }
 
 impl Handler for Stage {
@@ -43,6 +87,10 @@ impl Handler for Stage {
             "/big" => Body::stream(
                 stream::iter((0..3).map(|i| Ok(pattern(BIG).slice(i * PART..(i + 1) * PART)))),
                 Some(BIG as u64),
+            ),
+            "/huge" => Body::stream(
+                stream::iter((0..HUGE / (1 << 17)).map(|_| Ok(Bytes::from_static(&[7; 1 << 17])))),
+                Some(HUGE as u64),
             ),
             "/unknown" => Body::stream(stream::iter([part(), part()]), None),
             "/short" => Body::stream(stream::iter([part(), part()]), Some(BIG as u64)),
@@ -96,7 +144,7 @@ impl Handler for Stage {
                 request.authority().unwrap_or("-")
             )),
         };
-        let mut response = Response::new(body);
+        let mut response = Response::new(body.with_receipt(self.receipts.one_for(&path)));
         response.headers_mut().insert("content-type", "text/plain".parse().unwrap());
         response.headers_mut().insert("etag", "\"v1\"".parse().unwrap());
         if path == "/hop-by-hop" {
