@@ -27,6 +27,7 @@ use crate::{
     limits::{FLYING_BLOCKS_MAX, PURGE_STEP_BLOCKS, READ_AHEAD_BLOCKS, RUN_BLOCKS_MAX},
     object::Object,
     slab::{Pin, Slab},
+    store::record::Record,
 };
 
 /// The block cache of one edge.
@@ -115,7 +116,7 @@ impl Cache {
         let order = table.order(object, block, last);
         let demanded = match hit {
             Some(hit) => {
-                let found = Found::Present(self.slab.pin(hit.slot, object.block_len(block)));
+                let found = Found::Present(self.slab.pin(hit.slot, object.key(block), object.block_len(block)));
                 Demanded { found, prefetched: hit.prefetched }
             }
             None => table.join(object.key(block)),
@@ -180,7 +181,9 @@ impl Cache {
         let class = object.class(block);
         let now = self.clock.now();
         let slot = self.lock().index.reserve(key, class, now, |slot| self.slab.is_pinned(slot));
-        let written = slot.map(|slot| (slot, self.slab.write(slot, chunks)));
+        // The object first: a record of an object that nobody knows is worth nothing.
+        self.slab.journal().ensure(object);
+        let written = slot.map(|slot| (slot, self.slab.write(slot, key, class, chunks)));
         let mut table = self.lock();
         // Looked at under the lock: a purge declares the object gone before it removes its blocks, so
         // this block is refused here or removed there.
@@ -196,8 +199,10 @@ impl Cache {
                 flight.settle();
             }
             Some((slot, result)) => {
-                table.index.release(slot);
                 drop(table);
+                // Reserved still, so nobody else writes it.
+                self.slab.erase(slot);
+                self.lock().index.release(slot);
                 self.uncached.fetch_add(1, Ordering::Relaxed);
                 if let Err(error) = result {
                     tracing::error!(%error, "a block could not be stored; it passes through uncached");
@@ -299,6 +304,21 @@ impl Cache {
     /// How many blocks are on their way.
     pub fn flying(&self) -> usize {
         self.lock().flights.len()
+    }
+
+    /// Makes a block present that the store still held at the start; `false` if it is already.
+    pub fn restore(&self, record: &Record) -> bool {
+        self.lock().index.restore(record.key, record.slot, record.class)
+    }
+
+    /// Drops one block whose bytes turned out to be bad: whoever wants it orders it anew.
+    pub fn discard(&self, object: &Object, block: u32) {
+        self.lock().index.remove(object.key(block));
+    }
+
+    /// The slots and what happened to them.
+    pub fn slab(&self) -> &Arc<Slab> {
+        &self.slab
     }
 
     /// How many blocks are in the store.

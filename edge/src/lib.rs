@@ -3,7 +3,7 @@
 //!
 //! In reading order: [`edge`] is the walk of one request. [`open`] learns of objects,
 //! [`serve`] reads them, [`cache`] finds blocks, [`fill`] fetches them through [`upstream`]
-//! into [`flight`]s, [`slab`] keeps them. [`respond`] alone knows status codes, [`limits`]
+//! into [`flight`]s, [`slab`] keeps them and [`store`] lets them survive the process. [`respond`] alone knows status codes, [`limits`]
 //! holds every bound.
 //!
 //! The edge knows nothing of music: paths are opaque, and all that it must know about a
@@ -19,12 +19,16 @@ pub mod limits;
 pub mod metrics;
 pub mod object;
 pub mod open;
+mod piece;
+mod pins;
 pub mod prefetch;
 pub mod purge;
 pub mod respond;
 pub mod serve;
 pub mod shelf;
 pub mod slab;
+pub mod store;
+mod sync;
 pub mod upstream;
 
 pub use clock::Clock;

@@ -43,6 +43,24 @@ pub const PREFETCH_PRESSURE_LOOK: Duration = Duration::from_millis(20);
 /// Objects whose length and validators are remembered. Unit: objects, about 400 B each.
 pub const OBJECTS_MAX: usize = 131_072;
 
+/// Blocks of the cache for each object beyond [`OBJECTS_MAX`] that is remembered. Unit: blocks.
+///
+/// A head is about five blocks, so a cache full of nothing but heads still knows all of their objects.
+pub const BLOCKS_PER_OBJECT: u32 = 4;
+
+/// Slots that one reader's bytes may hold at a time; what it takes beyond is copied. Unit: blocks.
+///
+/// Two MiB is more than a connection keeps on its way to a socket. A client that stops reading holds no more.
+pub const PINS_PER_READER_MAX: u32 = 16;
+
+/// Notes for the store's journal that wait to be written. Unit: bytes. Each note is about 300 B and
+/// is written as soon as the blocking pool comes to it; beyond 16 MiB the disk is taken for dead.
+pub const JOURNAL_PENDING_BYTES_MAX: usize = 16 << 20;
+
+/// Lines of history that the store's journal may hold beyond twice its living ones before it is
+/// rewritten. Unit: lines. 4,096 are about a MiB: read in 10 ms at a start.
+pub const JOURNAL_SLACK_LINES: usize = 4_096;
+
 /// Tags remembered with an object. Unit: tags; a release with its artists, labels and genres needs a few.
 pub const TAGS_MAX: usize = 32;
 

@@ -46,6 +46,8 @@ pub struct Object {
     /// Its first 30 s in bytes as a signed URL told, 0 while none has.
     head_bytes: AtomicU64,
     gone: AtomicBool,
+    /// Whether the store's journal has it as it is now known.
+    pub(crate) journaled: AtomicBool,
 }
 
 impl Object {
@@ -63,6 +65,7 @@ impl Object {
             born: AtomicU64::new(facts.freshness.born.0),
             head_bytes: AtomicU64::new(0),
             gone: AtomicBool::new(false),
+            journaled: AtomicBool::new(false),
         })
     }
 
@@ -76,7 +79,14 @@ impl Object {
 
     /// A signed URL tells the length of the head.
     pub fn learn_head(&self, bytes: u64) {
-        self.head_bytes.store(bytes, Ordering::Relaxed);
+        if self.head_bytes.swap(bytes, Ordering::Relaxed) != bytes {
+            self.journaled.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Length of its head in bytes, if a signed URL told.
+    pub fn told_head(&self) -> Option<u64> {
+        Some(self.head_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0)
     }
 
     /// Whether it was purged, or forgotten for another reason: nothing of it is stored any more, and
@@ -114,6 +124,16 @@ impl Object {
     pub fn confirm(&self, freshness: &Freshness) {
         self.fresh_until.store(freshness.fresh_until.0, Ordering::Relaxed);
         self.born.store(freshness.born.0, Ordering::Relaxed);
+        self.journaled.store(false, Ordering::Relaxed);
+    }
+
+    /// For how long upstream's last word on it may be reused.
+    pub fn freshness(&self) -> Freshness {
+        Freshness {
+            fresh_until: UnixSeconds(self.fresh_until.load(Ordering::Relaxed)),
+            born: UnixSeconds(self.born.load(Ordering::Relaxed)),
+            immutable: self.immutable,
+        }
     }
 
     /// The key of one of its blocks.

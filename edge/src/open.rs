@@ -179,6 +179,7 @@ impl Opening {
         match self.shelf.upstream.ask(self.errand(), Some(&object.validators)).await {
             Ok(Asked::Unchanged(freshness)) => {
                 object.confirm(&freshness);
+                self.shelf.remember(&object);
                 Ok(Opened::known(object))
             }
             Ok(Asked::Facts(facts)) => Ok(Opened::known(self.shelf.learn(version, &self.path, &facts))),

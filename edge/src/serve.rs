@@ -11,7 +11,7 @@ use crate::{
     flight::{Flight, Interest, Piece},
     object::Object,
     shelf::Shelf,
-    slab::Pin,
+    slab::{Damaged, Held, Loaded, Pin},
 };
 
 /// How often a block may be looked for anew before the reader gives up: its flight was
@@ -31,14 +31,16 @@ pub struct Reader {
     flight: Option<Arc<Flight>>,
     interests: Vec<Interest>,
     prefetched: bool,
+    /// The slots that its bytes hold.
+    held: Held,
 }
 
 impl Reader {
     /// A reader of `segments` of one version.
     pub fn new(shelf: Arc<Shelf>, object: Arc<Object>, segments: Vec<Segment>) -> Self {
         let segments = segments.into_iter();
-        let (chain, flight, interests) = (Chain::default(), None, Vec::new());
-        Self { shelf, object, chain, segments, position: 0, end: 0, flight, interests, prefetched: false }
+        let (chain, flight, interests, held) = (Chain::default(), None, Vec::new(), Held::default());
+        Self { shelf, object, chain, segments, position: 0, end: 0, flight, interests, prefetched: false, held }
     }
 
     /// The same for a request that has passed the nodes of `chain`.
@@ -92,7 +94,13 @@ impl Reader {
             let flight = match self.flight.take() {
                 Some(flight) => flight,
                 None => match self.look(block, look) {
-                    Found::Present(pin) => return Ok(warm(pin).await.into_bytes(offset..offset + wanted)),
+                    Found::Present(pin) => match warm(pin).await {
+                        Ok(loaded) => return Ok(loaded.into_bytes(offset..offset + wanted, &self.held)),
+                        Err(Damaged) => {
+                            self.shelf.cache.discard(&self.object, block);
+                            continue;
+                        }
+                    },
                     Found::Flying(flight, interest) => {
                         self.interests.push(interest);
                         flight
@@ -124,15 +132,10 @@ impl Reader {
     }
 }
 
-/// Makes sure that touching the block's pages will not wait for a disk.
-pub(crate) async fn warm(pin: Pin) -> Pin {
-    if pin.is_resident() {
-        return pin;
+/// Makes sure that the block's bytes are sound and that touching them will not wait for a disk.
+pub(crate) async fn warm(pin: Pin) -> Result<Loaded, Damaged> {
+    match pin.ready() {
+        Ok(loaded) => Ok(loaded),
+        Err(pin) => tokio::task::spawn_blocking(|| pin.load()).await.expect("loading does not panic"),
     }
-    tokio::task::spawn_blocking(move || {
-        pin.populate();
-        pin
-    })
-    .await
-    .expect("populating does not panic")
 }

@@ -1,6 +1,6 @@
 //! What all requests of one edge share: the known objects, the block cache, the upstream.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use needledrop_core::{
     ObjectPath,
@@ -14,7 +14,6 @@ use crate::{
     clock::Clock,
     fill,
     flight::Interest,
-    limits::OBJECTS_MAX,
     metrics::Metrics,
     object::{Object, Objects},
     open::Openings,
@@ -45,7 +44,8 @@ pub struct Shelf {
 }
 
 impl Shelf {
-    /// An empty shelf over a slab, filled from one upstream or a group of them; its purges end with the process.
+    /// A shelf over a slab, with all that an earlier process left in it, filled from one upstream or a
+    /// group of them; its purges end with the process. Blocking.
     pub fn new(slab: Arc<Slab>, upstream: impl Into<Upstreams>, clock: Clock) -> Arc<Self> {
         Self::shaped(slab, upstream, clock, Shape::default())
     }
@@ -55,7 +55,8 @@ impl Shelf {
         Self::with_purges(slab, upstream, clock, shape, Log::volatile(NodeId(0)))
     }
 
-    /// An empty shelf that goes on with what was purged before.
+    /// The same that goes on with what was purged before: what an earlier process left is taken back only
+    /// if no purge covers it.
     pub fn with_purges(
         slab: Arc<Slab>,
         upstream: impl Into<Upstreams>,
@@ -63,11 +64,12 @@ impl Shelf {
         shape: Shape,
         purges: Log,
     ) -> Arc<Self> {
-        let objects = Objects::new(OBJECTS_MAX);
-        objects.number_from(purges.next_version());
+        let objects = Objects::new(slab.objects_max());
+        let cache = Cache::new(slab.clone(), shape, clock.clone());
+        recover(&slab, &objects, &cache, &purges);
         let shelf = Arc::new(Self {
             objects,
-            cache: Cache::new(slab, shape, clock.clone()),
+            cache,
             upstream: upstream.into(),
             openings: Openings::default(),
             purges,
@@ -114,7 +116,7 @@ impl Shelf {
         let is_purged = |object: &Object| self.purges.covers(&object.path, &object.tags, object.version);
         if let Some(old) = self.objects.insert(object.clone(), is_purged) {
             old.leave();
-            self.cache.forget(&old);
+            self.drop_blocks(&old);
         }
     }
 
@@ -130,6 +132,45 @@ impl Shelf {
     pub fn forget(&self, object: &Object) {
         self.objects.remove(object);
         object.leave();
-        self.cache.forget(object);
+        self.drop_blocks(object);
     }
+
+    fn drop_blocks(&self, object: &Object) {
+        self.cache.forget(object);
+        self.cache.slab().journal().note_gone(object.version);
+        self.write_journal();
+    }
+
+    /// Has the store remember what upstream last said of an object.
+    pub fn remember(&self, object: &Object) {
+        self.cache.slab().journal().note_object(object);
+        self.write_journal();
+    }
+
+    /// The journal is written on the blocking pool, where there is one.
+    fn write_journal(&self) {
+        let slab = self.cache.slab().clone();
+        match tokio::runtime::Handle::try_current() {
+            Ok(runtime) => drop(runtime.spawn_blocking(move || slab.journal().flush())),
+            Err(_) => slab.journal().flush(),
+        }
+    }
+}
+
+/// Gives back what an earlier process left in the slab, less what was purged since.
+fn recover(slab: &Slab, objects: &Objects, cache: &Cache, purges: &Log) {
+    let started = Instant::now();
+    objects.number_from(purges.next_version());
+    let is_purged = |object: &Object| purges.covers(&object.path, &object.tags, object.version);
+    let recovered = slab.recover(is_purged, |record| cache.restore(record));
+    objects.number_from(recovered.next);
+    let known = recovered.objects.len();
+    for object in recovered.objects {
+        objects.insert(object, |_| false);
+    }
+    if let Err(error) = purges.begin(objects.peek_version()) {
+        tracing::error!(%error, "the log of purges cannot be written");
+    }
+    let took_ms = started.elapsed().as_millis() as u64;
+    tracing::info!(blocks = recovered.blocks, objects = known, took_ms, "the cache has what it had");
 }

@@ -1,376 +1,296 @@
-//! The room with the sign on the door: slab files, each mapped once, read through pins.
+//! The store's slots as one: who may read them, who may write them, and whether their bytes are sound.
 //!
-//! This is the only file of the edge with `unsafe` in it. Its contract:
+//! [`crate::piece`] has the files and the mappings, [`crate::pins`] the protocol that keeps
+//! readers and writers apart, [`crate::store`] what is written beside the blocks. Which block is in which
+//! slot is the table's business (`needledrop_core::cache::Index`).
 //!
-//! - The files belong to this process alone (an exclusive lock on `lock`), are fully
-//!   allocated before they are mapped, and are never truncated while mapped. Reading a
-//!   mapped page can therefore fail only if the disk itself fails.
-//! - A slot is written only while nobody holds a [`Pin`] on it, and pins are made only
-//!   by the holder of the table that says which slots are present (see
-//!   `needledrop_core::cache::Index`). A reader never sees bytes change.
-//! - Writes go through `pwrite` on the blocking pool: an error is an errno there, not a
-//!   signal, and the written pages are resident afterwards.
-//! - No reactor thread touches a page that was not just found resident
-//!   ([`Slab::is_resident`]); otherwise [`Slab::populate`] runs on the blocking pool first.
-#![allow(unsafe_code)]
+//! A block's bytes are compared with the checksum in its record whenever they may have come from
+//! the disk: on their first touch after a start, and each time their pages were not in memory. That
+//! happens on the blocking pool ([`Pin::load`]); a reactor touches only what is [`Pin::ready`].
+
+mod options;
+mod pin;
 
 use std::{
-    fs::{File, OpenOptions},
+    hash::Hasher as _,
     io,
-    ops::Range,
-    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 use bytes::Bytes;
-use memmap2::{Advice, MmapOptions, MmapRaw};
-use needledrop_core::{BLOCK_BYTES, cache::Slot};
-use rustix::fs::{FallocateFlags, FlockOperation};
+use needledrop_core::{
+    BLOCK_BYTES,
+    cache::{BlockKey, Class, Slot, VersionId},
+};
+pub use options::{Backend, Drill, Options, SlabError};
+pub use pin::{Damaged, Held, Loaded, Pin};
+use twox_hash::XxHash3_64;
 
-use crate::limits::{CACHE_BYTES_MIN, SLAB_BYTES_MAX};
-
-/// Why a cache folder cannot be used. Each message names the fix.
-#[derive(Debug, thiserror::Error)]
-pub enum SlabError {
-    /// Another process owns the folder.
-    #[error("the cache folder {0} is in use by another edge; give this one a folder of its own")]
-    Locked(PathBuf),
-    /// Less room than configured.
-    #[error("the disk has no room for {bytes} bytes of cache in {dir}; lower cache size or free space")]
-    Full {
-        /// The cache folder.
-        dir: PathBuf,
-        /// The size asked for.
-        bytes: u64,
+use crate::{
+    limits::{BLOCKS_PER_OBJECT, CACHE_BYTES_MIN, OBJECTS_MAX, SLAB_BYTES_MAX},
+    object::Object,
+    piece::{Piece, records_name, slab_name},
+    pins::Pins,
+    store::{
+        Recovered,
+        journal::{Journal, Replay},
+        lock::FolderLock,
+        record::Record,
+        recover,
     },
-    /// Below the smallest useful cache.
-    #[error("a cache of {0} bytes is too small; the least is {CACHE_BYTES_MIN}")]
-    TooSmall(u64),
-    /// Anything else the file system said.
-    #[error("cache folder {dir}: {source}")]
-    Io {
-        /// The cache folder.
-        dir: PathBuf,
-        /// What the file system said.
-        source: io::Error,
-    },
-}
+};
 
-/// All slots of one cache: files, their mappings, and how many readers hold each slot.
+/// All slots of one cache.
 pub struct Slab {
+    dir: PathBuf,
     pieces: Vec<Piece>,
     slots_per_piece: u32,
-    pins: Box<[AtomicU32]>,
-    pinned: AtomicU32,
-    _lock: File,
+    pins: Pins,
+    /// A bit for each slot: its bytes were compared with their checksum, or written, since the start.
+    checked: Box<[AtomicU64]>,
+    backend: Backend,
+    drill: Option<Arc<dyn Drill>>,
+    journal: Journal,
+    /// What the journal said, until somebody recovers it.
+    replay: Mutex<Option<Replay>>,
+    loaded: AtomicU64,
+    damaged: AtomicU64,
+    _lock: FolderLock,
 }
 
-struct Piece {
-    file: File,
-    map: MmapRaw,
+/// What happened to the slots since the start, and what is held now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// Slots held by bytes on their way to a socket. Unit: slots.
+    pub pinned: u32,
+    /// Times that a block had to be brought from the disk, or checked, before it could be sent.
+    pub loaded: u64,
+    /// Blocks that were not what their records said, or could not be read: dropped and fetched anew.
+    pub damaged: u64,
 }
 
 impl Slab {
-    /// Opens or makes the slab files for `bytes` of cache (rounded down to whole blocks)
-    /// below `dir`. What the files hold from earlier is not trusted: the table starts empty.
+    /// Opens or makes the slab files for `bytes` of cache below `dir`, read through a mapping. Blocking.
     ///
     /// # Errors
     /// The folder is locked, the disk has no room, or the file system refuses.
     pub fn open(dir: &Path, bytes: u64) -> Result<Arc<Self>, SlabError> {
+        Self::open_with(dir, Options { bytes, ..Options::default() })
+    }
+
+    /// Opens or makes the slab files below `dir`. Of what an earlier process left there, all stays that
+    /// still fits; [`recover`](Self::recover) tells what it was. Blocking.
+    ///
+    /// # Errors
+    /// The folder is locked, the disk has no room, or the file system refuses.
+    pub fn open_with(dir: &Path, options: Options) -> Result<Arc<Self>, SlabError> {
+        let Options { bytes, backend, drill } = options;
         if bytes < CACHE_BYTES_MIN {
             return Err(SlabError::TooSmall(bytes));
         }
-        let io_error = |source| SlabError::Io { dir: dir.to_owned(), source };
-        std::fs::create_dir_all(dir).map_err(io_error)?;
-        let lock = lock(dir)?;
+        let told = |source: io::Error| match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => SlabError::Full { dir: dir.to_owned(), bytes },
+            _ => SlabError::Io { dir: dir.to_owned(), source },
+        };
+        std::fs::create_dir_all(dir).map_err(told)?;
+        let lock = FolderLock::take(dir).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => SlabError::Locked(dir.to_owned()),
+            _ => told(error),
+        })?;
         let slots = u32::try_from(bytes / BLOCK_BYTES).unwrap_or(u32::MAX);
         let slots_per_piece = u32::try_from(SLAB_BYTES_MAX / BLOCK_BYTES).expect("a GiB has 8,192 blocks");
-        let mut pieces = Vec::new();
-        let mut left = slots;
-        while left > 0 {
-            let here = left.min(slots_per_piece);
-            let path = dir.join(format!("slab-{:04}", pieces.len()));
-            let size = u64::from(here) * BLOCK_BYTES;
-            pieces.push(Piece::open(&path, size).map_err(|source| match source.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                    SlabError::Full { dir: dir.to_owned(), bytes }
-                }
-                _ => io_error(source),
-            })?);
-            left -= here;
+        let count = slots.div_ceil(slots_per_piece) as usize;
+        remove_beyond(dir, count).map_err(told)?;
+        if !has_room(dir, bytes).map_err(told)? {
+            return Err(SlabError::Full { dir: dir.to_owned(), bytes });
         }
+        let firsts = (0..slots).step_by(slots_per_piece as usize).enumerate();
+        let pieces = firsts.map(|(number, first)| {
+            let here = slots_per_piece.min(slots - first);
+            Piece::open(dir, number, Slot(first), here, backend == Backend::Mmap)
+        });
+        let pieces = pieces.collect::<Result<Vec<_>, _>>().map_err(told)?;
+        let (journal, replay) = Journal::open(&dir.join("objects"), objects_max(slots)).map_err(told)?;
         Ok(Arc::new(Self {
+            dir: dir.to_owned(),
             pieces,
             slots_per_piece,
-            pins: (0..slots).map(|_| AtomicU32::new(0)).collect(),
-            pinned: AtomicU32::new(0),
+            pins: Pins::new(slots),
+            checked: (0..slots.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            backend,
+            drill,
+            journal,
+            replay: Mutex::new(Some(replay)),
+            loaded: AtomicU64::new(0),
+            damaged: AtomicU64::new(0),
             _lock: lock,
         }))
     }
 
+    /// The folder.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// How many slots there are.
     pub fn slots(&self) -> u32 {
-        u32::try_from(self.pins.len()).expect("counted as u32 when opened")
+        self.pins.slots()
+    }
+
+    /// How many objects are remembered with them.
+    pub fn objects_max(&self) -> usize {
+        objects_max(self.slots())
+    }
+
+    /// The objects whose blocks are here.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// What happened so far.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            pinned: self.pins.held(),
+            loaded: self.loaded.load(Ordering::Relaxed),
+            damaged: self.damaged.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Tells what an earlier process left: every block goes to `restore`, which answers whether it
+    /// took it. Objects that are `covered` by a purge are left out. Once; later calls find nothing. Blocking.
+    pub fn recover(&self, covered: impl Fn(&Object) -> bool, restore: impl FnMut(&Record) -> bool) -> Recovered {
+        let replay = self.replay.lock().expect("nobody panics while taking it").take();
+        let Some(replay) = replay else {
+            return Recovered { objects: Vec::new(), next: VersionId(0), blocks: 0 };
+        };
+        // A records file that cannot be read costs its blocks.
+        let records = self.pieces.iter().filter_map(|piece| match piece.all_records() {
+            Ok(bytes) => Some((piece.first(), bytes)),
+            Err(error) => {
+                tracing::error!(%error, "records of the cache cannot be read; their blocks are fetched again");
+                None
+            }
+        });
+        let recovered = recover(records, replay, covered, restore);
+        if let Err(error) = self.journal.tidy(&recovered.objects, recovered.next) {
+            tracing::warn!(%error, "the cache's journal could not be rewritten");
+        }
+        recovered
     }
 
     /// Whether somebody holds bytes of this slot.
     pub fn is_pinned(&self, slot: Slot) -> bool {
-        // Acquire: what the last reader read happens before the slot is written anew.
-        self.pins[slot.0 as usize].load(Ordering::Acquire) > 0
+        self.pins.is_held(slot.0)
     }
 
     /// Whether half of the slots are held by readers; beyond that, bytes are copied out
     /// so that the cache keeps room to work in.
     pub fn is_crowded(&self) -> bool {
-        self.pinned.load(Ordering::Relaxed) > self.slots() / 2
+        self.pins.is_crowded()
     }
 
-    /// Holds a present slot. Call only while holding the table that says it is present.
-    pub fn pin(self: &Arc<Self>, slot: Slot, len: usize) -> Pin {
+    /// Holds the slot of a present block. Call only while holding the table that says it is present.
+    pub fn pin(self: &Arc<Self>, slot: Slot, key: BlockKey, len: usize) -> Pin {
         debug_assert!(len <= BLOCK_BYTES as usize);
-        if self.pins[slot.0 as usize].fetch_add(1, Ordering::Relaxed) == 0 {
-            self.pinned.fetch_add(1, Ordering::Relaxed);
-        }
-        Pin { slab: self.clone(), slot, len }
+        self.pins.hold(slot.0);
+        Pin::new(self.clone(), slot, key, len)
     }
 
-    /// Writes a reserved slot. Blocking: for the blocking pool.
+    /// Writes a block into a reserved slot, so that it is found there after a kill at any later moment,
+    /// and nothing is found there after a kill before the end. Blocking: for the blocking pool.
     ///
     /// # Errors
-    /// What the file system says; the slot's content is then undefined and must not be published.
-    pub fn write(&self, slot: Slot, chunks: &[Bytes]) -> io::Result<()> {
+    /// What the file system says; the slot then holds nothing and must not be published.
+    pub fn write(&self, slot: Slot, key: BlockKey, class: Class, chunks: &[Bytes]) -> io::Result<()> {
         debug_assert!(!self.is_pinned(slot), "a pinned slot is never written");
-        let (piece, mut offset) = self.locate(slot);
-        for chunk in chunks {
-            piece.file.write_all_at(chunk, offset as u64)?;
-            offset += chunk.len();
-        }
+        let piece = self.piece(slot);
+        piece.erase_record(slot)?;
+        piece.write(slot, chunks)?;
+        let mut sum = XxHash3_64::new();
+        chunks.iter().for_each(|chunk| sum.write(chunk));
+        let len = chunks.iter().map(Bytes::len).sum::<usize>();
+        let len = u32::try_from(len).map_err(io::Error::other)?;
+        piece.write_record(&Record { slot, key, class, len, sum: sum.finish() })?;
         // The pages are in the page cache now; map them here rather than on a reactor.
-        self.populate(slot, BLOCK_BYTES as usize);
+        piece.populate(slot, BLOCK_BYTES as usize)?;
+        self.set_checked(slot);
         Ok(())
+    }
+
+    /// Makes a slot's record that of an empty slot. Only for the holder of the slot: reserved, or pinned
+    /// and known to be bad. Blocking.
+    pub fn erase(&self, slot: Slot) {
+        if let Err(error) = self.piece(slot).erase_record(slot) {
+            tracing::warn!(%error, "a record of the cache could not be erased; its checksum will speak for it");
+        }
     }
 
     /// Whether all pages of the slot's first `len` bytes are in memory. One cheap system call.
     pub fn is_resident(&self, slot: Slot, len: usize) -> bool {
-        let (piece, offset) = self.locate(slot);
-        resident(piece, offset, len)
+        self.piece(slot).is_resident(slot, len)
     }
 
-    /// Brings the slot's pages into memory. Blocking: for the blocking pool.
-    pub fn populate(&self, slot: Slot, len: usize) {
-        let (piece, offset) = self.locate(slot);
-        populate(piece, offset, len);
-    }
-
-    fn locate(&self, slot: Slot) -> (&Piece, usize) {
-        let piece = &self.pieces[(slot.0 / self.slots_per_piece) as usize];
-        (piece, (slot.0 % self.slots_per_piece) as usize * BLOCK_BYTES as usize)
-    }
-}
-
-impl Piece {
-    fn open(path: &Path, size: u64) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        if file.metadata()?.len() > size {
-            file.set_len(size)?;
-        }
-        rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, size)?;
-        let map = MmapOptions::new().len(usize::try_from(size).expect("64-bit")).map_raw_read_only(&file)?;
-        // Blocks are asked for one by one; reading around a fault only wastes memory.
-        map.advise(Advice::Random)?;
-        Ok(Self { file, map })
-    }
-}
-
-fn lock(dir: &Path) -> Result<File, SlabError> {
-    let io_error = |source| SlabError::Io { dir: dir.to_owned(), source };
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(dir.join("lock")).map_err(io_error)?;
-    rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .map_err(|_| SlabError::Locked(dir.to_owned()))?;
-    Ok(file)
-}
-
-#[cfg(target_os = "linux")]
-fn resident(piece: &Piece, offset: usize, len: usize) -> bool {
-    const PAGES_MAX: usize = BLOCK_BYTES as usize / 4_096;
-    let mut pages = [0u8; PAGES_MAX];
-    // SAFETY: `offset..offset + len` lies in the mapping (slots are inside their piece),
-    // is page-aligned (a block is a multiple of every page size up to 64 KiB), and
-    // `pages` has a byte for each page of a block at the smallest page size.
-    let answer = unsafe { libc::mincore(piece.map.as_mut_ptr().add(offset).cast(), len, pages.as_mut_ptr()) };
-    let count = len.div_ceil(rustix::param::page_size());
-    answer == 0 && pages[..count].iter().all(|page| page & 1 == 1)
-}
-
-#[cfg(not(target_os = "linux"))]
-fn resident(_: &Piece, _: usize, _: usize) -> bool {
-    false // populate every time: slower, never wrong
-}
-
-fn populate(piece: &Piece, offset: usize, len: usize) {
+    /// Writes a slot to disk and drops its pages, as memory pressure would; `false` if the kernel holds
+    /// on to them. Blocking; for drills and benchmarks.
+    ///
+    /// # Errors
+    /// The disk fails.
     #[cfg(target_os = "linux")]
-    if piece.map.advise_range(Advice::PopulateRead, offset, len).is_ok() {
-        return;
-    }
-    // Kernels before 5.14: touch each page.
-    for at in (offset..offset + len).step_by(4_096) {
-        // SAFETY: inside the mapping; a volatile read of one byte that nobody writes.
-        unsafe { std::ptr::read_volatile(piece.map.as_ptr().add(at)) };
-    }
-}
-
-/// A hold on a present slot: while it lives, the slot is not reused and its bytes do not change.
-pub struct Pin {
-    slab: Arc<Slab>,
-    slot: Slot,
-    len: usize,
-}
-
-impl Pin {
-    /// Whether the pages can be touched without waiting.
-    pub fn is_resident(&self) -> bool {
-        self.slab.is_resident(self.slot, self.len)
+    pub fn page_out(&self, slot: Slot) -> io::Result<bool> {
+        self.piece(slot).page_out(slot)
     }
 
-    /// Brings the pages into memory. Blocking: for the blocking pool.
-    pub fn populate(&self) {
-        self.slab.populate(self.slot, self.len);
+    fn piece(&self, slot: Slot) -> &Piece {
+        &self.pieces[(slot.0 / self.slots_per_piece) as usize]
     }
 
-    /// Part of the block's bytes, without a copy unless the cache is crowded with readers.
-    pub fn into_bytes(self, part: Range<usize>) -> Bytes {
-        if self.slab.is_crowded() {
-            return Bytes::copy_from_slice(&self.as_ref()[part]);
-        }
-        Bytes::from_owner(self).slice(part)
+    fn is_checked(&self, slot: Slot) -> bool {
+        self.checked[slot.0 as usize / 64].load(Ordering::Relaxed) & 1 << (slot.0 % 64) != 0
+    }
+
+    fn set_checked(&self, slot: Slot) {
+        self.checked[slot.0 as usize / 64].fetch_or(1 << (slot.0 % 64), Ordering::Relaxed);
     }
 }
 
-impl AsRef<[u8]> for Pin {
-    fn as_ref(&self) -> &[u8] {
-        let (piece, offset) = self.slab.locate(self.slot);
-        // SAFETY: the range lies inside the mapping, which lives as long as `slab`; the
-        // slot is not written while this pin exists, so nothing mutates the bytes.
-        unsafe { std::slice::from_raw_parts(piece.map.as_ptr().add(offset), self.len) }
-    }
+/// Objects remembered with so many slots.
+fn objects_max(slots: u32) -> usize {
+    OBJECTS_MAX.max((slots / BLOCKS_PER_OBJECT) as usize)
 }
 
-impl Drop for Pin {
-    fn drop(&mut self) {
-        // Release: our reads happen before whoever sees zero writes the slot.
-        if self.slab.pins[self.slot.0 as usize].fetch_sub(1, Ordering::Release) == 1 {
-            self.slab.pinned.fetch_sub(1, Ordering::Relaxed);
+/// Whether the disk has room for what the slab files still lack of `bytes`. Asked before any file is
+/// touched, so that a cache that cannot grow is not spoilt by the attempt.
+fn has_room(dir: &Path, bytes: u64) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let mut allocated = 0;
+    for entry in std::fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with("slab-") {
+            allocated += entry.metadata()?.blocks() * 512;
         }
     }
+    let disk = rustix::fs::statvfs(dir)?;
+    Ok(bytes.saturating_sub(allocated) <= disk.f_bavail.saturating_mul(disk.f_frsize))
+}
+
+/// Removes the files of slabs that the cache no longer has; records first, as always.
+fn remove_beyond(dir: &Path, count: usize) -> io::Result<()> {
+    let number = |prefix: &str, name: &str| name.strip_prefix(prefix)?.parse::<usize>().ok();
+    let names = std::fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    for name in names.collect::<io::Result<Vec<_>>>()? {
+        if let Some(number) = number("slab-", &name).filter(|number| *number >= count) {
+            match std::fs::remove_file(dir.join(records_name(number))) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => std::fs::remove_file(dir.join(slab_name(number)))?,
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn slab(dir: &Path) -> Arc<Slab> {
-        Slab::open(dir, CACHE_BYTES_MIN).expect("a fresh folder with room")
-    }
-
-    #[test]
-    fn what_was_written_is_read_through_the_mapping() {
-        let dir = tempfile::tempdir().unwrap();
-        let slab = slab(dir.path());
-        let last = Slot(slab.slots() - 1);
-        slab.write(last, &[Bytes::from(vec![1; 100]), Bytes::from(vec![2; 28])]).unwrap();
-        let bytes = slab.pin(last, 128).into_bytes(0..128);
-        assert_eq!(&bytes[..100], &[1; 100]);
-        assert_eq!(&bytes[100..], &[2; 28]);
-        assert!(slab.is_resident(last, 128));
-    }
-
-    #[test]
-    fn a_slot_is_pinned_until_the_last_slice_is_dropped() {
-        let dir = tempfile::tempdir().unwrap();
-        let slab = slab(dir.path());
-        let bytes = slab.pin(Slot(3), 1_000).into_bytes(0..1_000);
-        let part = bytes.slice(10..20);
-        drop(bytes);
-        assert!(slab.is_pinned(Slot(3)));
-        drop(part);
-        assert!(!slab.is_pinned(Slot(3)));
-    }
-
-    #[test]
-    fn beyond_half_the_slots_bytes_are_copied_out() {
-        let dir = tempfile::tempdir().unwrap();
-        let slab = slab(dir.path());
-        let held: Vec<_> = (0..=slab.slots() / 2).map(|slot| slab.pin(Slot(slot), 8)).collect();
-        assert!(slab.is_crowded());
-        let copied = slab.pin(Slot(slab.slots() - 1), 8).into_bytes(0..8);
-        assert!(!slab.is_pinned(Slot(slab.slots() - 1)));
-        drop((held, copied));
-        assert!(!slab.is_crowded());
-    }
-
-    #[test]
-    fn a_second_edge_on_the_same_folder_is_told_so() {
-        let dir = tempfile::tempdir().unwrap();
-        let _first = slab(dir.path());
-        assert!(matches!(Slab::open(dir.path(), CACHE_BYTES_MIN), Err(SlabError::Locked(_))));
-    }
-
-    #[test]
-    fn a_cold_slot_is_populated_before_it_is_touched() {
-        let dir = tempfile::tempdir().unwrap();
-        let slab = slab(dir.path());
-        slab.populate(Slot(7), BLOCK_BYTES as usize);
-        assert!(slab.is_resident(Slot(7), BLOCK_BYTES as usize));
-    }
-
-    #[cfg(target_os = "linux")]
-    #[tokio::test]
-    async fn a_block_that_left_memory_costs_the_reactor_no_major_fault() {
-        // The target folder is on a disk; /tmp may be memory, from which nothing can be paged out.
-        let dir = tempfile::tempdir_in(std::env::current_exe().unwrap().parent().unwrap()).unwrap();
-        let slab = slab(dir.path());
-        let block = Bytes::from(vec![42; BLOCK_BYTES as usize]);
-        slab.write(Slot(5), std::slice::from_ref(&block)).unwrap();
-        assert!(page_out(&slab, Slot(5)), "the kernel let go of the block");
-        let before = major_faults();
-        let pin = crate::serve::warm(slab.pin(Slot(5), BLOCK_BYTES as usize)).await;
-        assert!(pin.is_resident());
-        assert_eq!(pin.into_bytes(0..BLOCK_BYTES as usize), block);
-        assert_eq!(major_faults(), before);
-    }
-
-    /// Writes the slot to disk and drops its pages, as memory pressure would.
-    #[cfg(target_os = "linux")]
-    fn page_out(slab: &Slab, slot: Slot) -> bool {
-        let (piece, offset) = slab.locate(slot);
-        piece.file.sync_all().unwrap();
-        for _ in 0..50 {
-            // SAFETY: a range of the mapping; the pages are clean, so nothing is lost.
-            unsafe {
-                libc::madvise(piece.map.as_mut_ptr().add(offset).cast(), BLOCK_BYTES as usize, libc::MADV_PAGEOUT)
-            };
-            let range = (offset as u64, std::num::NonZeroU64::new(BLOCK_BYTES));
-            rustix::fs::fadvise(&piece.file, range.0, range.1, rustix::fs::Advice::DontNeed).unwrap();
-            if !slab.is_resident(slot, BLOCK_BYTES as usize) {
-                return true;
-            }
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        false
-    }
-
-    /// Page faults of this thread that had to wait for a disk.
-    #[cfg(target_os = "linux")]
-    fn major_faults() -> i64 {
-        let mut usage = std::mem::MaybeUninit::<libc::rusage>::zeroed();
-        // SAFETY: `usage` is large enough for what the call writes, and zeroes are a valid value.
-        unsafe {
-            libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
-            usage.assume_init().ru_majflt
-        }
-    }
-}
+mod tests;
