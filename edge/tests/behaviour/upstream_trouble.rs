@@ -1,10 +1,8 @@
 //! An upstream that dies, lies, changes its mind or says nothing.
 
-mod world;
-
 use std::time::{Duration, Instant};
 
-use world::{BLOCK, Manner, World};
+use crate::world::{self, BLOCK, Manner, World};
 
 #[tokio::test]
 async fn an_origin_that_dies_for_good_in_the_middle_resets_the_body() {

@@ -1,12 +1,10 @@
 //! The core's table of range and conditional cases, through the edge: cold, then from the cache.
 
-mod world;
-
 use std::sync::Arc;
 
+use crate::world::{Manner, World};
 use http::Method;
 use needledrop_core::{Method as CoreMethod, UnixSeconds, cases};
-use world::{Manner, World};
 
 #[tokio::test]
 async fn every_case_of_the_table_holds_cold_and_warm() {

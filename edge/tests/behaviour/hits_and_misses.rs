@@ -1,11 +1,9 @@
 //! What is fetched, how often, and what the listener gets.
 
-mod world;
-
 use std::time::Duration;
 
+use crate::world::{self, BLOCK, Manner, World};
 use http::Method;
-use world::{BLOCK, Manner, World};
 
 #[tokio::test]
 async fn a_cold_range_costs_one_request_for_the_touched_blocks() {

@@ -1,12 +1,10 @@
 //! What is purged is gone: in the cache, on its way, and after a restart.
 
-mod world;
-
 use std::{sync::Arc, time::Duration};
 
+use crate::world::{BLOCK, Manner, World};
 use needledrop_core::{ObjectPath, purge::Target};
 use needledrop_edge::purge::{Applied, Round};
-use world::{BLOCK, Manner, World};
 
 fn target(name: &str, value: &str) -> Target {
     Target::parse(name, value).unwrap().unwrap()

@@ -1,17 +1,15 @@
 //! Origin down, music up: fail-over, breaker, budget, and a quick no where nothing helps.
 
-mod world;
-
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use crate::world::{BLOCK, Manner, Origin, World, nobody, way};
 use needledrop_edge::{
     Clock, Upstreams,
     upstream::{HealthCheck, Settings, Tier},
 };
-use world::{BLOCK, Manner, Origin, World, nobody, way};
 
 const CACHE: u64 = 16 << 20;
 

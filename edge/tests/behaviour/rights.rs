@@ -1,12 +1,10 @@
 //! Who gets an object, and how a refusal looks.
 
-mod world;
-
 use std::sync::Arc;
 
+use crate::world::{Manner, World, now};
 use http::Method;
 use needledrop_core::{Cidr, Claims, KeyId, ObjectPath, UnixSeconds, signed_url::Secret};
-use world::{Manner, World, now};
 
 const PATH: &str = "/t/a.ogg";
 

@@ -1,9 +1,7 @@
 //! Origins that are not ours: freshness by RFC 9111, validators, and what is not forwarded.
 
-mod world;
-
+use crate::world::{BLOCK, Manner, World, now};
 use http::Method;
-use world::{BLOCK, Manner, World, now};
 
 fn foreign(cache_control: Option<&str>) -> Manner {
     Manner { cache_control: cache_control.map(str::to_owned), ..Manner::object(2 * BLOCK) }

@@ -1,9 +1,8 @@
 //! The next track's head is there before anybody asks for it, and costs listeners nothing.
 
-mod world;
-
 use std::time::Duration;
 
+use crate::world::{self, Asked, BLOCK, Got, Manner, World, now};
 use http::{HeaderValue, Method};
 use needledrop_core::{
     Claims, HeadBytes, NextObject, ObjectPath, PlaybackId, UnixSeconds, prefetch::Dropped, sign, verify,
@@ -14,7 +13,6 @@ use needledrop_edge::{
     prefetch::{Heeded, Tally, push},
 };
 use needledrop_http::{Handler, Request};
-use world::{Asked, BLOCK, Got, Manner, World, now};
 
 const HEAD: usize = 4 * BLOCK + 1_000;
 const HERE: &str = "/t/here/160.ogg";

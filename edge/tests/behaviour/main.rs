@@ -1,0 +1,14 @@
+//! How an edge behaves, over real files and sockets: one program, since linking each file by itself took longer than all
+//! the tests.
+
+#[path = "../world/mod.rs"]
+mod world;
+
+mod foreign_origins;
+mod hits_and_misses;
+mod origin_down;
+mod prefetch;
+mod purge;
+mod ranges_and_conditions;
+mod rights;
+mod upstream_trouble;
