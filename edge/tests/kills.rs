@@ -3,6 +3,7 @@
 //! before a kill must be there after it.
 //!
 //! The process is this very test binary: `the_edge_that_is_killed` does nothing unless it is told where.
+#![allow(clippy::print_stdout, reason = "a test says what it measured")]
 
 mod world;
 
@@ -72,7 +73,7 @@ async fn no_kill_makes_a_wrong_byte_or_costs_a_published_block() {
     let churning = tokio::task::spawn_blocking(move || churn(&changing.0, changing.1, &churning_noise));
     let kept = growing.await.unwrap();
     println!("kept {} of {} published blocks over {KILLS_GROWING} kills", kept.found, kept.published);
-    assert!(kept.published > 1_000, "the processes lived long enough to publish something: {}", kept.published);
+    assert!(kept.published > 500, "the processes lived long enough to publish something: {}", kept.published);
     assert!(kept.found * 100 >= kept.published * 99, "kept {} of {}", kept.found, kept.published);
     let found = churning.await.unwrap();
     assert!(found > 1_000, "a cache in trouble keeps most of what it has as well: {found}");
@@ -104,7 +105,7 @@ fn grow(upstream: SocketAddr) -> Kept {
         let mut life = Life::begin(folder.path(), upstream, 64, dice.roll(u64::MAX));
         kept.published += published;
         kept.found += life.found.min(published);
-        std::thread::sleep(Duration::from_millis(dice.roll(60)));
+        std::thread::sleep(Duration::from_millis(dice.roll(160)));
         published = life.kill();
     }
     kept
@@ -123,7 +124,7 @@ fn churn(origin: &Origin, upstream: SocketAddr, noise: &[u8]) -> u64 {
     for kill in 0..KILLS_CHURNING {
         let mut life = Life::begin(folder.path(), upstream, 16, dice.roll(u64::MAX));
         found += life.found;
-        std::thread::sleep(Duration::from_millis(dice.roll(60)));
+        std::thread::sleep(Duration::from_millis(dice.roll(130)));
         for _ in 0..4 {
             let number = dice.roll(OBJECTS);
             let newer = generation(noise, number, u64::from(kill) + 1);

@@ -1,4 +1,5 @@
 //! How long a start takes over a large cache: the records and the journal of 100 GB, without the 100 GB.
+#![allow(clippy::print_stdout, reason = "a test says what it measured")]
 
 use std::{sync::Arc, time::Instant};
 

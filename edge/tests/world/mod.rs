@@ -279,7 +279,7 @@ pub struct World {
     pub edge: Arc<Edge>,
     pub shelf: Arc<Shelf>,
     pub keys: Arc<ArcSwap<Keyring>>,
-    _folder: tempfile::TempDir,
+    pub folder: Arc<tempfile::TempDir>,
 }
 
 pub struct Got {
@@ -319,13 +319,17 @@ impl World {
 
     /// An edge that asks a group of upstreams; `origin` is the one that the test looks at.
     pub fn filled_from(origin: Arc<Origin>, upstream: impl Into<Upstreams>, bytes: u64, clock: Clock) -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         let slab = Slab::open(folder.path(), bytes).unwrap();
-        let shelf = Shelf::new(slab, upstream, clock);
+        Self::over(origin, Shelf::new(slab, upstream, clock), folder)
+    }
+
+    /// An edge over a shelf that stands in `folder`.
+    pub fn over(origin: Arc<Origin>, shelf: Arc<Shelf>, folder: Arc<tempfile::TempDir>) -> Self {
         let keyring = Keyring::new(KeyId::parse("k1").unwrap(), Secret::from_bytes([7; 32]));
         let keys = Arc::new(ArcSwap::from_pointee(keyring));
         let edge = Edge::new("edge-test".into(), keys.clone(), vec!["/art/".into()], shelf.clone());
-        Self { origin, edge: Arc::new(edge), shelf, keys, _folder: folder }
+        Self { origin, edge: Arc::new(edge), shelf, keys, folder }
     }
 
     pub fn sign(&self, path: &str) -> String {
