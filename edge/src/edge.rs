@@ -67,6 +67,9 @@ impl Edge {
             _ if request.peer.early_data => return Err(Failure::TooEarly),
             _ => return Err(Failure::Method),
         };
+        if !self.shelf.gate.is_open() {
+            return Err(Failure::Closed);
+        }
         let now = self.shelf.clock.now();
         let admitted = self.admit(request, now)?;
         let fields = Fields::of(&request.headers);

@@ -3,18 +3,22 @@
 //!
 //! In reading order: [`edge`] is the walk of one request. [`open`] learns of objects,
 //! [`serve`] reads them, [`cache`] finds blocks, [`fill`] fetches them through [`upstream`]
-//! into [`flight`]s, [`slab`] keeps them and [`store`] lets them survive the process. [`respond`] alone knows status codes, [`limits`]
-//! holds every bound.
+//! into [`flight`]s, [`slab`] keeps them and [`store`] lets them survive the process. [`respond`]
+//! alone knows status codes, [`limits`] holds every bound. [`purge`] makes objects gone, [`cluster`]
+//! tells the other edges, [`admin`] is the port of operators.
 //!
 //! The edge knows nothing of music: paths are opaque, and all that it must know about a
 //! listener's rights travels in the signed URL.
 
+pub mod admin;
 pub mod cache;
 pub mod clock;
+pub mod cluster;
 pub mod edge;
 pub mod error;
 pub mod fill;
 pub mod flight;
+pub mod gate;
 pub mod limits;
 pub mod metrics;
 pub mod object;
@@ -31,7 +35,9 @@ pub mod store;
 mod sync;
 pub mod upstream;
 
+pub use admin::Admin;
 pub use clock::Clock;
+pub use cluster::Cluster;
 pub use edge::Edge;
 pub use metrics::Metrics;
 pub use shelf::Shelf;

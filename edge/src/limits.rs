@@ -77,6 +77,25 @@ pub const PURGE_STEP_OBJECTS: usize = 1_024;
 /// Blocks removed in one step of a purge, while which readers wait. Unit: blocks, about 0.2 us each.
 pub const PURGE_STEP_BLOCKS: u32 = 1_024;
 
+/// Other edges that this one tells of purges. Unit: edges.
+pub const PEERS_MAX: usize = 256;
+
+/// How long a neighbour may take to acknowledge a purge. Two rounds of it, and the purge itself, stay below a second.
+pub const NEIGHBOUR_WAIT: Duration = Duration::from_millis(400);
+
+/// How long a start waits for the neighbours' lists of purges.
+pub const CATCH_UP_WAIT: Duration = Duration::from_secs(3);
+
+/// The longest answer of a neighbour. Unit: bytes; [`PURGES_MAX`] purges of the longest paths.
+pub const CATCH_UP_BYTES_MAX: usize = 32 << 20;
+
+/// Nodes whose marks are sent when catching up. Unit: nodes; 128 of them are 4 KiB of target. What other
+/// nodes purged is listed in full.
+pub const MARKS_MAX: usize = 128;
+
+/// How often the neighbours are asked for purges that did not arrive.
+pub const PURGE_PULL_EVERY: Duration = Duration::from_secs(15);
+
 /// Objects being opened at the same time. Unit: objects. Beyond it, 503.
 pub const OPENINGS_MAX: usize = 4_096;
 

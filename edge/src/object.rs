@@ -48,6 +48,7 @@ pub struct Object {
     gone: AtomicBool,
     /// Whether the store's journal has it as it is now known.
     pub(crate) journaled: AtomicBool,
+    doubtful: AtomicBool,
 }
 
 impl Object {
@@ -66,6 +67,7 @@ impl Object {
             head_bytes: AtomicU64::new(0),
             gone: AtomicBool::new(false),
             journaled: AtomicBool::new(false),
+            doubtful: AtomicBool::new(false),
         })
     }
 
@@ -95,6 +97,12 @@ impl Object {
         self.gone.load(Ordering::Acquire)
     }
 
+    /// Whether it may have been purged while this edge was away: not served, not even stale, before
+    /// upstream has confirmed it.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful.load(Ordering::Acquire)
+    }
+
     /// Declares it gone, for good. Call before its blocks are removed, so that none is stored behind that.
     pub fn leave(&self) {
         self.gone.store(true, Ordering::Release);
@@ -107,7 +115,7 @@ impl Object {
 
     /// Whether it may be served without asking upstream (RFC 9111 section 4.2).
     pub fn is_fresh(&self, now: UnixSeconds) -> bool {
-        now.0 < self.fresh_until.load(Ordering::Relaxed)
+        !self.is_doubtful() && now.0 < self.fresh_until.load(Ordering::Relaxed)
     }
 
     /// Seconds for which it stays fresh.
@@ -124,6 +132,7 @@ impl Object {
     pub fn confirm(&self, freshness: &Freshness) {
         self.fresh_until.store(freshness.fresh_until.0, Ordering::Relaxed);
         self.born.store(freshness.born.0, Ordering::Relaxed);
+        self.doubtful.store(false, Ordering::Release);
         self.journaled.store(false, Ordering::Relaxed);
     }
 
@@ -285,6 +294,15 @@ impl Objects {
             _ => None,
         });
         objects.take(max).collect()
+    }
+
+    /// Doubts every object known now. Before the first request: holds the table for as long as it takes.
+    pub fn doubt_all(&self) {
+        for (_, known) in self.lock().known.iter() {
+            if let Known::Object(object) = known {
+                object.doubtful.store(true, Ordering::Release);
+            }
+        }
     }
 
     /// How many paths are known.

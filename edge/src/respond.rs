@@ -23,6 +23,8 @@ pub enum Failure {
     TooEarly,
     /// The request has been here, or has passed too many nodes (RFC 8586).
     Loop,
+    /// This edge takes no requests now.
+    Closed,
     /// Upstream did not bring it.
     Fill(FillError),
 }
@@ -40,6 +42,12 @@ impl Failure {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "method", "Only GET and HEAD are served here", None),
             Self::TooEarly => (StatusCode::TOO_EARLY, "too-early", "Try again after the handshake", None),
             Self::Loop => (StatusCode::LOOP_DETECTED, "loop", "This request goes in circles", None),
+            Self::Closed => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "draining",
+                "This edge takes no requests now; another may serve you",
+                Some(1),
+            ),
             Self::Fill(error) => match error {
                 FillError::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such object", None),
                 FillError::Silent => {

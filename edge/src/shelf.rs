@@ -14,6 +14,7 @@ use crate::{
     clock::Clock,
     fill,
     flight::Interest,
+    gate::Gate,
     metrics::Metrics,
     object::{Object, Objects},
     open::Openings,
@@ -37,6 +38,8 @@ pub struct Shelf {
     pub purges: Log,
     /// What is fetched before anybody asks for it.
     pub prefetch: Prefetch,
+    /// Whether requests are taken.
+    pub gate: Gate,
     /// What time it is.
     pub clock: Clock,
     /// What operators see.
@@ -74,6 +77,7 @@ impl Shelf {
             openings: Openings::default(),
             purges,
             prefetch: Prefetch::default(),
+            gate: Gate::default(),
             clock,
             metrics: Metrics::new(),
         });

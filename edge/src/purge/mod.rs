@@ -60,6 +60,7 @@ impl Shelf {
         let purges: Vec<_> = wanted.into_iter().filter_map(note).collect();
         let applied = purges.iter().map(|purge| self.sweep(purge)).collect();
         self.purges.keep()?;
+        self.cache.slab().journal().flush();
         Ok(applied)
     }
 
@@ -71,6 +72,8 @@ impl Shelf {
             for object in &taken.objects {
                 applied.objects += 1;
                 applied.blocks += self.cache.retire(object);
+                // The log alone keeps it from coming back; this only keeps the journal short.
+                self.cache.slab().journal().note_gone(object.version);
             }
             match taken.more {
                 Some(last) => after = Some(last),

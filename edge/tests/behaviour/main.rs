@@ -4,6 +4,7 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod admin;
 mod foreign_origins;
 mod hits_and_misses;
 mod origin_down;
