@@ -24,7 +24,7 @@ use crate::{
     clock::Clock,
     error::FillError,
     flight::{Flight, Interest, Run},
-    limits::{FLYING_BLOCKS_MAX, PURGE_STEP_BLOCKS, READ_AHEAD_BLOCKS, RUN_BLOCKS_MAX},
+    limits::{FLYING_BLOCKS_MAX, PURGE_STEP_BLOCKS, READ_AHEAD_BLOCKS, READ_AHEAD_LOW_BLOCKS, RUN_BLOCKS_MAX},
     object::Object,
     slab::{Pin, Slab},
     store::record::Record,
@@ -103,9 +103,8 @@ impl Cache {
         }
     }
 
-    /// Finds block `block` for a reader that will go on to `last`, and orders what is
-    /// missing near it: the block itself if need be, else up to a run of blocks within
-    /// the read-ahead.
+    /// Finds block `block` for a reader, and orders what is missing near it: the block itself
+    /// if need be, and what lies ahead of it, but nothing beyond `last` (see [`crate::ahead`]).
     pub fn demand(&self, object: &Object, block: u32, last: u32, look: Look) -> (Demanded, Option<(Order, Interest)>) {
         let now = self.clock.now();
         let mut table = self.lock();
@@ -347,11 +346,12 @@ impl Cache {
 }
 
 impl Table {
-    /// Orders the first missing run at or shortly after `block`.
+    /// Orders the missing run that a reader at `block` is about to need, up to the read-ahead.
     fn order(&mut self, object: &Object, block: u32, last: u32) -> Option<(Order, Interest)> {
-        let horizon = last.min(block.saturating_add(READ_AHEAD_BLOCKS));
-        let first = (block..=horizon).find(|block| self.is_missing(object.key(*block)))?;
-        let blocks = self.missing(object, first, last)?;
+        let soon = last.min(block.saturating_add(READ_AHEAD_LOW_BLOCKS));
+        let first = (block..=soon).find(|block| self.is_missing(object.key(*block)))?;
+        let end = last.min(block.saturating_add(READ_AHEAD_BLOCKS));
+        let blocks = self.missing(object, first, end)?;
         Some(self.launch(object, blocks, None))
     }
 

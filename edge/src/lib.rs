@@ -11,6 +11,7 @@
 //! listener's rights travels in the signed URL.
 
 pub mod admin;
+pub mod ahead;
 pub mod cache;
 pub mod clock;
 pub mod cluster;

@@ -2,14 +2,22 @@
 
 use std::time::Duration;
 
-/// Blocks asked for in one upstream request. Unit: blocks of 128 KiB.
+/// How far ahead of a sequential reader blocks are fetched. Unit: blocks.
 ///
-/// One MiB is two of the 512 KiB steps in which players fetch: few enough bytes to
-/// waste when a listener skips, few enough requests to keep an origin quiet.
-pub const RUN_BLOCKS_MAX: u32 = 8;
-
-/// How far ahead of a sequential reader the next request is started. Unit: blocks.
+/// 512 KiB, the step in which players fetch: a listener who skips wastes no more than that.
 pub const READ_AHEAD_BLOCKS: u32 = 4;
+
+/// Blocks left ahead of a reader when the next request goes out. Unit: blocks. One is at least
+/// three seconds of sound; more would make requests smaller, as their far end is fixed.
+pub const READ_AHEAD_LOW_BLOCKS: u32 = 1;
+
+/// Blocks asked for in one upstream request. Unit: blocks of 128 KiB: the reader's and those ahead
+/// of it. A range of 512 KiB is one request even if it lies across five blocks.
+pub const RUN_BLOCKS_MAX: u32 = 1 + READ_AHEAD_BLOCKS;
+
+/// Blocks asked for when a reader begins a part that is longer than [`RUN_BLOCKS_MAX`]: it may
+/// want all of it, or leave after its first byte (RangeAmp). Unit: blocks.
+pub const FIRST_RUN_BLOCKS: u32 = 2;
 
 /// Heap held by blocks on their way from upstream into the cache. Unit: blocks.
 ///
@@ -116,6 +124,14 @@ pub const FIRST_BYTE_WAIT: Duration = Duration::from_millis(900);
 /// How long upstream may bring nothing before somebody else is asked as well. A healthy upstream in
 /// the same region answers in a tenth of it; a listener's player has more than that in its buffer.
 pub const HEDGE_AFTER: Duration = Duration::from_millis(300);
+
+/// What a body must bring in [`HEDGE_AFTER`] not to count as stalled. Unit: bytes. Slower than this
+/// (about 100 kbit/s) no music can be played, however steadily it trickles.
+pub const HEDGE_BYTES_MIN: usize = 4_096;
+
+/// Hedges that one fill may need. Unit: requests. An object that stalls everywhere must not spend
+/// the budget of all others.
+pub const HEDGES_PER_FILL_MAX: u32 = 2;
 
 /// For how long a stale object is served while upstream is down, where its last answer stated
 /// nothing about that. Unit: seconds. A day: music does not change, and an outage ends.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use needledrop_core::{BLOCK_BYTES, Segment, cdn_loop::Chain};
 
 use crate::{
+    ahead::reach,
     cache::{Found, Look},
     error::FillError,
     flight::{Flight, Interest, Piece},
@@ -24,7 +25,9 @@ pub struct Reader {
     object: Arc<Object>,
     chain: Chain,
     segments: std::vec::IntoIter<Segment>,
-    /// What is left of the range being read: from here,
+    /// The first block of the range being read.
+    part_first: u32,
+    /// What is left of it: from here,
     position: u64,
     /// to here.
     end: u64,
@@ -40,7 +43,8 @@ impl Reader {
     pub fn new(shelf: Arc<Shelf>, object: Arc<Object>, segments: Vec<Segment>) -> Self {
         let segments = segments.into_iter();
         let (chain, flight, interests, held) = (Chain::default(), None, Vec::new(), Held::default());
-        Self { shelf, object, chain, segments, position: 0, end: 0, flight, interests, prefetched: false, held }
+        let (part_first, position, end, prefetched) = (0, 0, 0, false);
+        Self { shelf, object, chain, segments, part_first, position, end, flight, interests, prefetched, held }
     }
 
     /// The same for a request that has passed the nodes of `chain`.
@@ -60,6 +64,7 @@ impl Reader {
                 Segment::Literal(text) => return Some(Ok(Bytes::from(text))),
                 Segment::Range(range) => {
                     (self.position, self.end) = (range.start(), range.end());
+                    self.part_first = block_at(self.position);
                     self.flight = None;
                 }
             }
@@ -86,7 +91,7 @@ impl Reader {
     }
 
     async fn read_block(&mut self) -> Result<Bytes, FillError> {
-        let block = u32::try_from(self.position / BLOCK_BYTES).expect("bounded by the object's length");
+        let block = block_at(self.position);
         let offset = (self.position % BLOCK_BYTES) as usize;
         let wanted = (self.end - self.position).min((BLOCK_BYTES as usize - offset) as u64) as usize;
         let mut look = Look::First;
@@ -124,12 +129,17 @@ impl Reader {
 
     fn look(&mut self, block: u32, look: Look) -> Found {
         self.interests.retain(|interest| interest.last() >= block);
-        let last = u32::try_from((self.end - 1) / BLOCK_BYTES).expect("bounded by the object's length");
-        let (demanded, ahead) = self.shelf.demand_for(&self.chain, &self.object, block, last, look);
+        let last = block_at(self.end - 1);
+        let reach = reach(self.part_first, last, block);
+        let (demanded, ahead) = self.shelf.demand_for(&self.chain, &self.object, block, reach, look);
         self.interests.extend(ahead);
         self.prefetched |= look == Look::First && demanded.prefetched;
         demanded.found
     }
+}
+
+fn block_at(position: u64) -> u32 {
+    u32::try_from(position / BLOCK_BYTES).expect("bounded by the object's length")
 }
 
 /// Makes sure that the block's bytes are sound and that touching them will not wait for a disk.

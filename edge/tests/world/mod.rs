@@ -5,7 +5,10 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -14,7 +17,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use needledrop_core::{Claims, KeyId, Keyring, ObjectPath, UnixSeconds, signed_url::Secret};
-use needledrop_edge::{Clock, Edge, Shelf, Slab, Upstream, Upstreams};
+use needledrop_edge::{
+    Clock, Edge, Shelf, Slab, Upstream, Upstreams,
+    upstream::{Settings, Tier},
+};
 use needledrop_http::{Body, Client, ClientConfig, Handler, Request};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -37,6 +43,10 @@ pub struct Manner {
     pub pause_after: Option<usize>,
     /// Sends so many body bytes, then closes the connection; so many times.
     pub die_after: Option<(usize, u32)>,
+    /// Sends so many body bytes, then nothing more, on an open connection; so many times.
+    pub stall_after: Option<(usize, u32)>,
+    /// Sends so many body bytes, then one byte each 20 ms; so many times.
+    pub trickle_after: Option<(usize, u32)>,
     /// Puts this instead of the true Content-Range.
     pub content_range: Option<String>,
     /// Answers with this status and no body.
@@ -61,6 +71,8 @@ impl Manner {
             knows_ranges: true,
             pause_after: None,
             die_after: None,
+            stall_after: None,
+            trickle_after: None,
             content_range: None,
             status: None,
             unknown_length: false,
@@ -103,6 +115,8 @@ pub struct Origin {
     manners: Mutex<HashMap<String, Manner>>,
     asked: Mutex<Vec<Asked>>,
     pub go_on: Notify,
+    /// Body bytes sent.
+    pub sent: AtomicU64,
     /// Ends the listener and all of its connections.
     serving: Mutex<Option<tokio::task::JoinHandle<()>>>,
 }
@@ -240,19 +254,45 @@ impl Origin {
             && after < body.len()
         {
             self.change(path, |manner| manner.die_after = Some((after, times - 1)));
-            stream.write_all(&body[..after]).await?;
-            stream.flush().await?;
+            self.send(stream, &body[..after]).await?;
             tokio::time::sleep(Duration::from_millis(20)).await;
             return Ok(false);
         }
+        if let Some((after, times)) = manner.stall_after
+            && times > 0
+            && after < body.len()
+        {
+            self.change(path, |manner| manner.stall_after = Some((after, times - 1)));
+            self.send(stream, &body[..after]).await?;
+            std::future::pending::<()>().await;
+        }
+        if let Some((after, times)) = manner.trickle_after
+            && times > 0
+        {
+            self.change(path, |manner| manner.trickle_after = Some((after, times - 1)));
+            self.send(stream, &body[..after.min(body.len())]).await?;
+            for byte in body.iter().skip(after) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                self.send(stream, std::slice::from_ref(byte)).await?;
+            }
+            return Ok(true);
+        }
         let pause = manner.pause_after.unwrap_or(body.len()).min(body.len());
-        stream.write_all(&body[..pause]).await?;
+        self.send(stream, &body[..pause]).await?;
         if pause < body.len() {
-            stream.flush().await?;
             self.go_on.notified().await;
-            stream.write_all(&body[pause..]).await?;
+            self.send(stream, &body[pause..]).await?;
         }
         Ok(!manner.unknown_length)
+    }
+
+    /// Sends body bytes piece by piece, counting those that the socket took.
+    async fn send(&self, stream: &mut TcpStream, bytes: &[u8]) -> std::io::Result<()> {
+        for piece in bytes.chunks(16 * 1024) {
+            stream.write_all(piece).await?;
+            self.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+        }
+        stream.flush().await
     }
 }
 
@@ -314,7 +354,10 @@ impl World {
 
     pub async fn with_clock(bytes: u64, clock: Clock) -> Self {
         let (origin, addr) = Origin::start().await;
-        Self::filled_from(origin, way(addr), bytes, clock)
+        // Most tests pause upstream on purpose, and are not about what happens then.
+        let settings = Settings { hedge_after: Duration::from_secs(2), ..Settings::named("edge-test") };
+        let upstream = Upstreams::new(settings).with(way_by(addr, clock.clone()), Tier::Origin, 1);
+        Self::filled_from(origin, upstream, bytes, clock)
     }
 
     /// An edge that asks a group of upstreams; `origin` is the one that the test looks at.
@@ -350,6 +393,20 @@ impl World {
         Got { status: parts.status, headers: parts.headers, body }
     }
 
+    /// Waits until upstream has been left alone for a moment.
+    pub async fn quiet(&self) {
+        let state = || (self.origin.asked().len(), self.origin.sent.load(Ordering::Relaxed), self.shelf.cache.len());
+        let mut before = state();
+        for calm in 0.. {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            let now = state();
+            if now == before && calm >= 2 {
+                return;
+            }
+            before = now;
+        }
+    }
+
     /// Waits until what is on its way has been stored.
     pub async fn settled(&self, blocks: usize) {
         for _ in 0..200 {
@@ -364,13 +421,18 @@ impl World {
 
 /// One upstream over plain HTTP.
 pub fn way(addr: SocketAddr) -> Upstream {
+    way_by(addr, Clock::system())
+}
+
+/// The same by a clock of the test.
+pub fn way_by(addr: SocketAddr, clock: Clock) -> Upstream {
     let config = ClientConfig {
         head_timeout: Duration::from_millis(2_000),
-        body_timeout: Duration::from_millis(2_000),
+        body_timeout: Duration::from_millis(1_000),
         ..ClientConfig::default()
     };
     let client = Client::new(&config).unwrap();
-    Upstream::new(client, &format!("http://{addr}").parse().unwrap(), Clock::system())
+    Upstream::new(client, &format!("http://{addr}").parse().unwrap(), clock)
 }
 
 /// An address at which nobody listens.
