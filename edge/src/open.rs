@@ -10,10 +10,11 @@ use needledrop_core::{BLOCK_BYTES, BlockIndex, ByteRange, ObjectPath, UnixSecond
 use tokio::sync::watch;
 
 use crate::{
+    ahead::reach,
     error::FillError,
     fill,
     flight::Interest,
-    limits::{OPENING_ATTEMPTS_MAX, OPENINGS_MAX, RUN_BLOCKS_MAX},
+    limits::{OPENING_ATTEMPTS_MAX, OPENINGS_MAX},
     object::{Known, Object},
     shelf::Shelf,
     upstream::{Answered, Asked, Condition, Errand, Facts, UpstreamBody},
@@ -204,7 +205,7 @@ impl Opening {
     }
 
     async fn ask_blocks(&self, first: u32, last: u32) -> Outcome {
-        let last = last.min(first.saturating_add(RUN_BLOCKS_MAX - 1));
+        let last = reach(first, last.max(first), first);
         let end = BlockIndex(last).start() + BLOCK_BYTES;
         let range = ByteRange::new(BlockIndex(first).start(), end).expect("a block is not empty");
         let version = self.shelf.objects.next_version();
@@ -226,7 +227,14 @@ impl Opening {
         let (order, interest) = self.shelf.cache.begin(&object, blocks, self.lease_until);
         // Known only now, so that nobody can order these blocks a second time.
         self.shelf.adopt(&object);
-        tokio::spawn(fill::feed_opened(self.shelf.clone(), object.clone(), order, body, self.chain.clone()));
+        tokio::spawn(fill::feed_opened(
+            self.shelf.clone(),
+            object.clone(),
+            order,
+            body,
+            facts.start,
+            self.chain.clone(),
+        ));
         Opened::Object { object, hold: Some(Arc::new(interest)), first: false }
     }
 

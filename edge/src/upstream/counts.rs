@@ -28,7 +28,7 @@ pub struct Counts {
 }
 
 impl Counts {
-    /// Puts all of them into a registry.
+    /// Puts all of them into a registry, whose prefix says whose they are.
     pub fn register(&self, registry: &mut Registry) {
         let family = [
             ("requests", "Requests sent upstream", &self.requests),
@@ -43,7 +43,7 @@ impl Counts {
             ("stale_served", "Answers with a stale object", &self.stale_served),
         ];
         for (name, help, counter) in family {
-            registry.register(format!("needledrop_upstream_{name}"), help, counter.clone());
+            registry.register(format!("upstream_{name}"), help, counter.clone());
         }
     }
 }

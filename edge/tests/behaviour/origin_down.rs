@@ -64,7 +64,7 @@ async fn a_silent_origin_is_a_504_within_a_second_for_whatever_is_missing() {
 #[tokio::test]
 async fn when_the_first_origin_refuses_the_second_one_serves() {
     for trouble in [500, 502, 503, 429] {
-        let mut object = Manner::object(3 * BLOCK);
+        let mut object = Manner::object(2 * BLOCK);
         let bytes = object.bytes.clone();
         object.status = Some(trouble);
         let (world, first, second) = two("/t/a.ogg", object).await;
