@@ -5,6 +5,7 @@
 mod world;
 
 mod admin;
+mod amplification;
 mod foreign_origins;
 mod hits_and_misses;
 mod origin_down;
@@ -12,4 +13,5 @@ mod prefetch;
 mod purge;
 mod ranges_and_conditions;
 mod rights;
+mod stalls;
 mod upstream_trouble;

@@ -1,17 +1,15 @@
 //! An upstream that stops in the middle: somebody else is asked, and nobody waits for long.
 
-mod world;
-
 use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use crate::world::{Asked, BLOCK, Manner, Origin, World, way};
 use needledrop_edge::{
     Clock, Upstreams,
     upstream::{Settings, Tier},
 };
-use world::{Asked, BLOCK, Manner, Origin, World, way};
 
 const CACHE: u64 = 16 << 20;
 /// Up to five blocks in one request.

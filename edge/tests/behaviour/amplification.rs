@@ -1,14 +1,12 @@
 //! RangeAmp: whatever a client asks and however early it leaves, upstream sends little more
 //! than the client took.
 
-mod world;
-
 use std::{
     sync::{LazyLock, atomic::Ordering},
     time::Duration,
 };
 
-use world::{BLOCK, Manner, World};
+use crate::world::{BLOCK, Manner, World};
 
 const LEN: usize = 60 * BLOCK + 4_711;
 
@@ -89,7 +87,7 @@ async fn a_body_that_nobody_reads_is_filled_four_blocks_ahead_and_no_further() {
         taken += got.next().await.unwrap().unwrap().len();
     }
     world.quiet().await;
-    let last = world.origin.gets().iter().filter_map(world::Asked::range).map(|(_, last)| last).max().unwrap();
+    let last = world.origin.gets().iter().filter_map(crate::world::Asked::range).map(|(_, last)| last).max().unwrap();
     let ahead = (last + 1 - taken) as f64 / BLOCK as f64;
     assert!(ahead <= 5.0, "the rest of the current block and four more, not {ahead:.2}");
     drop(got);
