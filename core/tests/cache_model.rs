@@ -176,8 +176,23 @@ proptest! {
     fn every_policy_agrees_with_the_model(
         policy in proptest::sample::select(PolicyKind::ALL.to_vec()),
         heads_permille in proptest::sample::select(vec![0u16, 100, 500, 1_000]),
+        kept_blocks in proptest::sample::select(vec![1u32, 4, u32::MAX]),
         ops in proptest::collection::vec(op(), 0..300),
     ) {
-        run(Shape { policy, heads_permille }, ops)?;
+        run(Shape { policy, heads_permille, kept_blocks }, ops)?;
+    }
+}
+
+#[test]
+fn a_cache_of_which_everything_was_used_still_makes_room() {
+    for policy in PolicyKind::ALL {
+        let mut index = Index::new(1_000, Shape { policy, ..Shape::default() });
+        let key = |block| BlockKey { version: VersionId(1), block };
+        for block in 0..3_000 {
+            let slot = index.reserve(key(block), Class::Body, UnixSeconds(0), |_| false);
+            let slot = slot.unwrap_or_else(|| panic!("{policy} gave nothing at block {block}"));
+            index.publish(key(block), slot, Arrival { class: Class::Body, lease_until: None });
+            (0..3).for_each(|_| assert!(index.lookup(key(block), UnixSeconds(0)).is_some()));
+        }
     }
 }

@@ -13,12 +13,13 @@
 //! out: removed while pinned, it waits in limbo until its last reader has gone.
 //! That is safe as long as pins are only *added* by whoever holds this table.
 //!
-//! Present blocks are in the order of a policy (`order`); heads have an order and a share of
-//! the slots of their own. A prefetched block is in no order but held by a lease, until it is
+//! Present blocks are in the order of a policy (`order`); the kept parts of heads have an order
+//! and a share of the slots of their own. A prefetched block is in no order but held by a lease, until it is
 //! used, its lease ends, or too many are leased.
 //!
 //! Every operation takes a bounded number of steps, whatever the table holds, but for
-//! [`Index::iter`].
+//! [`Index::iter`], and for the hash table's own tidying, which comes round once in as many
+//! arrivals as it holds blocks at the most.
 
 use hashbrown::HashTable;
 
@@ -46,9 +47,12 @@ pub struct Index {
     slots: Slots,
     /// Present slots by the key each holds.
     table: HashTable<u32>,
-    /// The order of all blocks; or that of bodies, and that of heads.
+    /// The order of all blocks; or that of most, and that of the kept parts of heads.
     orders: Vec<Box<dyn Order>>,
-    heads_share: u32,
+    kept_blocks: u32,
+    /// How many slots the kept parts of heads may always have, and how many they have.
+    kept_share: u32,
+    kept: u32,
     counts: Counts,
 }
 
@@ -76,16 +80,18 @@ impl Index {
     /// An empty table over `slots` slots.
     pub fn new(slots: u32, shape: Shape) -> Self {
         let permille = u64::from(shape.heads_permille.min(1_000));
-        let heads_share = (u64::from(slots) * permille / 1_000) as u32;
-        let mut orders = vec![order(shape.policy, Segment::First, slots - heads_share)];
+        let kept_share = (u64::from(slots) * permille / 1_000) as u32;
+        let mut orders = vec![order(shape.policy, Segment::First, slots - kept_share)];
         if permille > 0 {
-            orders.push(order(shape.policy, Segment::Second, heads_share));
+            orders.push(order(shape.policy, Segment::Second, kept_share));
         }
         Self {
             slots: Slots::new(slots),
             table: HashTable::with_capacity(slots as usize),
             orders,
-            heads_share,
+            kept_blocks: if permille > 0 { shape.kept_blocks } else { 0 },
+            kept_share,
+            kept: 0,
             counts: Counts::default(),
         }
     }
@@ -104,7 +110,7 @@ impl Index {
         if self.slots.place(hit.slot) == Place::LEASED {
             self.end_lease(hit.slot);
         } else {
-            let order = self.order_of(hit.class);
+            let order = self.order_of(key, hit.class);
             self.orders[order].touch(&mut self.slots, hit.slot);
         }
         Some(hit)
@@ -131,7 +137,7 @@ impl Index {
         pinned: impl Fn(Slot) -> bool,
     ) -> Option<Slot> {
         self.end_leases(now);
-        let slot = self.unused(&pinned).or_else(|| self.evict(class, &pinned))?;
+        let slot = self.unused(&pinned).or_else(|| self.evict(key, class, &pinned))?;
         self.slots.assign(slot, key, class, false);
         Some(slot)
     }
@@ -145,7 +151,7 @@ impl Index {
         self.slots.set_lease(slot, arrival.lease_until.map_or(0, seconds));
         self.count_in(slot);
         if arrival.lease_until.is_none() {
-            let order = self.order_of(arrival.class);
+            let order = self.order_of(key, arrival.class);
             return self.orders[order].arrive(&mut self.slots, slot);
         }
         self.slots.push_front(Place::LEASED, slot);
@@ -180,7 +186,7 @@ impl Index {
         if self.slots.place(hit.slot) == Place::LEASED {
             self.slots.take(hit.slot);
         } else {
-            let order = self.order_of(hit.class);
+            let order = self.order_of(key, hit.class);
             self.orders[order].leave(&mut self.slots, hit.slot);
         }
         self.count_out(hit.slot);
@@ -228,15 +234,16 @@ impl Index {
         None
     }
 
-    /// Takes the slot of a present block for one of class `class`: from the class that has more
-    /// than its share, else from the other, else from the leases.
-    fn evict(&mut self, class: Class, pinned: &dyn Fn(Slot) -> bool) -> Option<Slot> {
-        let heads_with_it = self.counts.heads + u32::from(class == Class::Head);
-        let (first, second) =
-            if heads_with_it > self.heads_share { (Class::Head, Class::Body) } else { (Class::Body, Class::Head) };
-        let slot = self
-            .evict_from(first, pinned)
-            .or_else(|| self.evict_from(second, pinned))
+    /// Takes the slot of a present block for another: from the heads if they have more than their
+    /// share, else from the others; if there is none that may go, the other way round, and at last
+    /// from the leases.
+    fn evict(&mut self, key: BlockKey, class: Class, pinned: &dyn Fn(Slot) -> bool) -> Option<Slot> {
+        let last = self.orders.len() - 1;
+        let kept_with_it = self.kept + u32::from(last > 0 && self.order_of(key, class) == last);
+        let first = if kept_with_it > self.kept_share { last } else { 0 };
+        let slot = self.orders[first]
+            .victim(&mut self.slots, pinned)
+            .or_else(|| self.orders[last - first].victim(&mut self.slots, pinned))
             .or_else(|| self.evict_leased(pinned))?;
         match self.slots.class(slot) {
             Class::Head => self.counts.evicted_heads += 1,
@@ -244,11 +251,6 @@ impl Index {
         }
         self.count_out(slot);
         Some(slot)
-    }
-
-    fn evict_from(&mut self, class: Class, pinned: &dyn Fn(Slot) -> bool) -> Option<Slot> {
-        let order = self.order_of(class);
-        self.orders[order].victim(&mut self.slots, pinned)
     }
 
     fn evict_leased(&mut self, pinned: &dyn Fn(Slot) -> bool) -> Option<Slot> {
@@ -278,7 +280,7 @@ impl Index {
     /// From its lease into the order of its class, as if it had come only now.
     fn end_lease(&mut self, slot: Slot) {
         self.slots.take(slot);
-        let order = self.order_of(self.slots.class(slot));
+        let order = self.order_of(self.slots.key(slot), self.slots.class(slot));
         self.orders[order].arrive(&mut self.slots, slot);
     }
 
@@ -286,6 +288,7 @@ impl Index {
         let Self { slots, table, .. } = self;
         table.insert_unique(slots.key(slot).spread(), slot.0, |slot| slots.key(Slot(*slot)).spread());
         *self.class_count(slot) += 1;
+        self.kept += u32::from(self.is_kept(slot));
     }
 
     /// A present block is present no more; its slot is in no list already.
@@ -294,6 +297,7 @@ impl Index {
         let entry = self.table.find_entry(spread, |found| *found == slot.0);
         entry.expect("a present block is in the table").remove();
         *self.class_count(slot) -= 1;
+        self.kept -= u32::from(self.is_kept(slot));
         self.counts.prefetched_wasted += u64::from(self.slots.is_prefetched(slot));
     }
 
@@ -304,8 +308,12 @@ impl Index {
         }
     }
 
-    fn order_of(&self, class: Class) -> usize {
-        if class == Class::Head { self.orders.len() - 1 } else { 0 }
+    fn order_of(&self, key: BlockKey, class: Class) -> usize {
+        usize::from(class == Class::Head && key.block < self.kept_blocks)
+    }
+
+    fn is_kept(&self, slot: Slot) -> bool {
+        self.order_of(self.slots.key(slot), self.slots.class(slot)) > 0
     }
 
     fn leased_max(&self) -> u32 {

@@ -65,11 +65,13 @@ impl Order for S3Fifo {
         for step in 0..2 * SCAN_SLOTS_MAX {
             let from = pinned_in.take().map_or_else(|| self.due(slots), |queue| self.other(slots, queue));
             let slot = slots.back(from)?;
-            let uses = slots.uses(slot);
+            // A queue of which everything was used must not hold up the caller: from some step
+            // on, use is no excuse.
+            let uses = if step < SCAN_SLOTS_MAX { slots.uses(slot) } else { 0 };
             if from == self.small && uses >= PROMOTING_USES {
                 slots.set_uses(slot, 0);
                 slots.move_to_front(self.main, slot);
-            } else if from == self.main && uses > 0 && step < SCAN_SLOTS_MAX {
+            } else if from == self.main && uses > 0 {
                 slots.set_uses(slot, uses - 1);
                 slots.move_to_front(self.main, slot);
             } else if pinned(slot) {

@@ -54,15 +54,19 @@ impl FromStr for PolicyKind {
 pub struct Shape {
     /// Who leaves.
     pub policy: PolicyKind,
-    /// The share of the slots that heads may always have, and beyond which they make room for
-    /// each other first. Unit: thousandths. 0: heads are blocks like others, in one order.
+    /// The share of the slots that the kept parts of heads may always have, and beyond which they
+    /// make room for each other first. Unit: thousandths. 0: heads are blocks like others, in one
+    /// order.
     pub heads_permille: u16,
+    /// How much of a head is kept in that share. Unit: blocks from the object's first on. A start
+    /// needs the first one at once; the rest of the head has its seconds of sound to arrive in.
+    pub kept_blocks: u32,
 }
 
 impl Default for Shape {
     /// What the traces choose: see `bench/results`.
     fn default() -> Self {
-        Self { policy: PolicyKind::S3Fifo, heads_permille: 500 }
+        Self { policy: PolicyKind::S3Fifo, heads_permille: 300, kept_blocks: 1 }
     }
 }
 
