@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "tables on standard output are what it is for")]
 
 mod beside;
+mod sim;
 
 use clap::Parser;
 
@@ -16,11 +17,14 @@ struct Cli {
 enum Command {
     /// Our edge beside nginx with slice and proxy_cache
     Beside(beside::Args),
+    /// Traces through the eviction policies: start misses, byte hits and upstream bytes
+    Sim(sim::Args),
 }
 
 fn main() -> std::process::ExitCode {
     let done = match Cli::parse().command {
         Command::Beside(args) => beside::run(&args).map_err(|error| error.to_string()),
+        Command::Sim(args) => sim::run(&args).map_err(|error| error.to_string()),
     };
     match done {
         Ok(()) => std::process::ExitCode::SUCCESS,
