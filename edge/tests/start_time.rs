@@ -1,7 +1,11 @@
 //! How long a start takes over a large cache: the records and the journal of 100 GB, without the 100 GB.
+#![cfg(target_os = "linux")]
 #![allow(clippy::print_stdout, reason = "a test says what it measured")]
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use needledrop_core::{
     BLOCK_BYTES, EntityTag, ObjectPath, UnixSeconds, Validators,
@@ -37,20 +41,27 @@ fn a_hundred_gigabytes_of_cache_are_known_again_in_a_second() {
         std::fs::write(dir.path().join(format!("records-{first}")), records).unwrap();
     }
 
-    let started = Instant::now();
+    let (started, worked) = (Instant::now(), on_cpu());
     let (_journal, replay) = Journal::open(&path, 1_000_000).unwrap();
     let mut index = Index::new(BLOCKS, Shape::default());
     let records = files.iter().map(|first| (Slot(*first), std::fs::read(dir.path().join(format!("records-{first}")))));
     let records = records.map(|(first, bytes)| (first, bytes.unwrap()));
     let recovered = recover(records, replay, |_| false, |record| index.restore(record.key, record.slot, record.class));
-    let took = started.elapsed();
+    let (took, worked) = (started.elapsed(), on_cpu() - worked);
 
-    println!("{BLOCKS} blocks of {} objects in {took:?}", recovered.objects.len());
+    println!("{BLOCKS} blocks of {} objects in {took:?}, {worked:?} on the processor", recovered.objects.len());
     assert_eq!(recovered.blocks, u64::from(BLOCKS));
     assert_eq!(index.len(), BLOCKS as usize);
     assert_eq!(recovered.next, VersionId(u64::from(BLOCKS / BLOCKS_AN_OBJECT)));
-    // Under a second where it counts; this is the test build, on a machine that may be busy with others.
-    assert!(took.as_secs() < 5, "{took:?}");
+    // What others do on this machine is not this start's work, and this build is optimised lightly:
+    // 0.7 s were measured beside six other builds. Half as much again is for what they do to the caches.
+    assert!(worked.as_millis() < 1_500, "{worked:?}");
+}
+
+/// Time that this thread has had on a processor.
+fn on_cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
 }
 
 fn object(number: u32) -> Arc<Object> {

@@ -1,8 +1,15 @@
 //! The walk at a start: journal and records give objects and blocks back. No block is read.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
+};
 
-use needledrop_core::cache::{Slot, VersionId};
+use needledrop_core::{
+    BlockIndex,
+    cache::{Slot, VersionId},
+};
 
 use crate::{
     object::Object,
@@ -35,27 +42,47 @@ pub fn recover(
     mut restore: impl FnMut(&Record) -> bool,
 ) -> Recovered {
     let mut next = replay.next;
-    let wanted = replay.objects.into_iter().filter(|object| !covered(object));
-    let mut known: HashMap<VersionId, (Arc<Object>, u32)> =
-        wanted.map(|object| (object.version, (object, 0))).collect();
+    let mut objects: Vec<_> = replay.objects.into_iter().filter(|object| !covered(object)).collect();
+    let mut known: HashMap<u64, Known, BuildHasherDefault<Spread>> =
+        objects.iter().map(|object| (object.version.0, Known { len: object.len, kept: 0 })).collect();
     let mut blocks = 0;
     for (first, bytes) in records {
         for (slot, bytes) in (first.0..).zip(bytes.as_chunks::<RECORD_BYTES>().0) {
             let Some(record) = Record::decode(Slot(slot), bytes) else { continue };
             // Also behind numbers of which only a record tells: no two objects ever share one.
             next = next.max(VersionId(record.key.version.0.saturating_add(1)));
-            let Some((object, kept)) = known.get_mut(&record.key.version) else { continue };
-            if is_of(&record, object) && restore(&record) {
-                *kept += 1;
+            let Some(object) = known.get_mut(&record.key.version.0) else { continue };
+            let range = BlockIndex(record.key.block).range(object.len);
+            if range.is_some_and(|range| range.len() == u64::from(record.len)) && restore(&record) {
+                object.kept += 1;
                 blocks += 1;
             }
         }
     }
-    let mut objects: Vec<_> = known.into_values().filter(|(_, kept)| *kept > 0).map(|(object, _)| object).collect();
-    objects.sort_unstable_by_key(|object| object.version);
+    objects.retain(|object| known[&object.version.0].kept > 0);
     Recovered { objects, next, blocks }
 }
 
-fn is_of(record: &Record, object: &Object) -> bool {
-    record.key.block < object.blocks() && record.len as usize == object.block_len(record.key.block)
+/// What the walk must know of an object at each of its blocks, close together in memory.
+struct Known {
+    len: u64,
+    kept: u32,
+}
+
+/// Version numbers are our own and follow each other: one multiplication spreads them well enough.
+#[derive(Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write_u64(&mut self, version: u64) {
+        self.0 = version.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only numbers are keys");
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }

@@ -14,4 +14,5 @@ mod purge;
 mod ranges_and_conditions;
 mod rights;
 mod stalls;
+mod survives;
 mod upstream_trouble;

@@ -1,16 +1,14 @@
 //! What a cache folder still is after its process: kept, checked, cut, damaged and changed meanwhile.
 
-mod world;
-
 use std::{net::SocketAddr, os::unix::fs::FileExt, path::Path, sync::Arc, time::Duration};
 
+use crate::world::{BLOCK, Manner, Origin, World, way};
 use needledrop_core::{UnixSeconds, cache::Shape, purge::Target};
 use needledrop_edge::{
     Clock, Shelf, Slab, SlabError,
     purge::{Log, Round},
     slab::{Backend, Options},
 };
-use world::{BLOCK, Manner, Origin, World, way};
 
 const BACKENDS: [Backend; 2] = [Backend::Mmap, Backend::Pread];
 const SIZE: u64 = 16 << 20;
@@ -27,7 +25,7 @@ impl House {
     async fn new() -> Self {
         let (origin, upstream) = Origin::start().await;
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Self { origin, upstream, folder, clock: Clock::manual(UnixSeconds(world::now())) }
+        Self { origin, upstream, folder, clock: Clock::manual(UnixSeconds(crate::world::now())) }
     }
 
     async fn start(&self, bytes: u64, backend: Backend) -> World {
