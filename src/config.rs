@@ -88,6 +88,8 @@ pub struct Edge {
     pub cache: Option<PathBuf>,
     /// Cache size, such as "20GiB".
     pub cache_size: Option<String>,
+    /// How blocks come out of the cache's files: "mmap" or "pread".
+    pub cache_backend: Option<String>,
     /// Path prefixes served without a signature.
     pub public: Option<Vec<String>>,
     /// Networks whose Forwarded header is believed.

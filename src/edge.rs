@@ -12,7 +12,10 @@ use arc_swap::ArcSwap;
 use http::Uri;
 use needledrop_core::{Cidr, Keyring};
 use needledrop_edge::limits::{UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_HEADERS_TIMEOUT, UPSTREAM_STALL_TIMEOUT};
-use needledrop_edge::{Clock, Edge, Shelf, Slab, Upstream};
+use needledrop_edge::{
+    Clock, Edge, Shelf, Slab, Upstream,
+    slab::{self, Backend},
+};
 use needledrop_http::{Certificates, Client, ClientConfig, Doors, DoorsConfig, Identity, Roots};
 
 use crate::{config, keyfile, origin, serve, units};
@@ -70,6 +73,10 @@ pub struct Args {
     #[arg(long, env = "NEEDLEDROP_EDGE_CACHE_SIZE", value_name = "SIZE")]
     cache_size: Option<String>,
 
+    /// How blocks come out of the cache's files: mmap or pread [default: mmap]
+    #[arg(long, env = "NEEDLEDROP_EDGE_CACHE_BACKEND", value_name = "BACKEND")]
+    cache_backend: Option<String>,
+
     /// The name in Cache-Status [default: needledrop]
     #[arg(long, env = "NEEDLEDROP_EDGE_NAME", value_name = "NAME")]
     name: Option<String>,
@@ -100,6 +107,8 @@ impl Args {
         config.client_key = self.client_key.clone().or(config.client_key.take());
         config.cache = self.cache.clone().or(config.cache.take());
         config.cache_size = self.cache_size.clone().or(config.cache_size.take()).or(Some(CACHE_SIZE.into()));
+        config.cache_backend =
+            self.cache_backend.clone().or(config.cache_backend.take()).or(Some(Backend::default().to_string()));
         config.name = self.name.clone().or(config.name.take()).or(Some("needledrop".into()));
         config.public.get_or_insert_with(|| vec!["/art/".into()]);
         if !self.trusted.is_empty() {
@@ -123,13 +132,8 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
         (None, None) => None,
         _ => return Err("--client-cert and --client-key go together".into()),
     };
-    let shelf = shelf(
-        upstream,
-        roots,
-        identity,
-        &config.cache.clone().unwrap_or_else(|| data.join("cache")),
-        config.cache_size.as_deref().unwrap_or(CACHE_SIZE),
-    )?;
+    let slab = slab(&config, data)?;
+    let shelf = shelf(upstream, roots, identity, slab)?;
     let certificates = certificates(&config)?;
     let doors_config = doors_config(&config, certificates.clone())?;
     let name = parse_name(config.name.as_deref().unwrap_or("needledrop"))?;
@@ -155,13 +159,21 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
     })
 }
 
+/// The cache folder, by default one in the data folder. Blocks on files.
+pub fn slab(config: &config::Edge, data: &Path) -> Result<Arc<Slab>, String> {
+    let dir = config.cache.clone().unwrap_or_else(|| data.join("cache"));
+    let size = config.cache_size.as_deref().unwrap_or(CACHE_SIZE);
+    let bytes = units::parse_bytes(size).map_err(|error| format!("cache size: {error}"))?;
+    let backend = config.cache_backend.as_deref().map_or(Ok(Backend::default()), str::parse)?;
+    Slab::open_with(&dir, slab::Options { bytes, backend, drill: None }).map_err(|error| error.to_string())
+}
+
 /// Objects, blocks and the way upstream. Blocks on files.
 pub fn shelf(
     upstream: &str,
     roots: Roots,
     identity: Option<Identity>,
-    cache: &Path,
-    cache_size: &str,
+    slab: Arc<Slab>,
 ) -> Result<Arc<Shelf>, String> {
     let base: Uri = upstream.parse().map_err(|error| format!("--upstream {upstream}: {error}"))?;
     if base.scheme().is_none() || base.authority().is_none() || base.path() != "/" || base.query().is_some() {
@@ -176,8 +188,6 @@ pub fn shelf(
         ..ClientConfig::default()
     });
     let client = client.map_err(|error| format!("upstream: {error}"))?;
-    let bytes = units::parse_bytes(cache_size).map_err(|error| format!("cache size: {error}"))?;
-    let slab = Slab::open(cache, bytes).map_err(|error| error.to_string())?;
     let clock = Clock::system();
     Ok(Shelf::new(slab, Upstream::new(client, &base, clock.clone()), clock))
 }

@@ -89,8 +89,9 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
     serve::block_on(async move {
         let (origin, upstream) = start_origin(&certs, &source.vault)?;
         let identity = Identity { certificate: certs.edge.clone(), key: certs.edge_key.clone() };
-        let size = config.cache_size.as_deref().unwrap_or(CACHE_SIZE);
-        let shelf = edge::shelf(&upstream, Roots::Pem(certs.ca.clone()), Some(identity), &data.join("cache"), size)?;
+        let cache = config::Edge { cache_size: config.cache_size.clone(), ..config::Edge::default() };
+        let slab = edge::slab(&cache, data)?;
+        let shelf = edge::shelf(&upstream, Roots::Pem(certs.ca.clone()), Some(identity), slab)?;
         let certificates = Certificates::load(&certs.server, &certs.server_key).map_err(|error| error.to_string())?;
         let doors = open_doors(&config, &certificates)?;
         let ingesting = Arc::new(AtomicBool::new(source.has_work()));
