@@ -1,6 +1,7 @@
 //! Benchmarks of the cache: traces through the policies alone, and through a real edge.
 #![allow(clippy::print_stdout, reason = "tables on standard output are what it is for")]
 
+mod backends;
 mod beside;
 mod sim;
 
@@ -15,6 +16,8 @@ struct Cli {
 
 #[derive(clap::Subcommand)]
 enum Command {
+    /// The cache read through its mapping and by pread, side by side
+    Backends(backends::Args),
     /// Our edge beside nginx with slice and proxy_cache
     Beside(beside::Args),
     /// Traces through the eviction policies: start misses, byte hits and upstream bytes
@@ -23,6 +26,7 @@ enum Command {
 
 fn main() -> std::process::ExitCode {
     let done = match Cli::parse().command {
+        Command::Backends(args) => backends::run(&args).map_err(|error| error.to_string()),
         Command::Beside(args) => beside::run(&args).map_err(|error| error.to_string()),
         Command::Sim(args) => sim::run(&args).map_err(|error| error.to_string()),
     };

@@ -7,7 +7,7 @@
 //! [`machine`] reads processes, [`servers`] starts them, [`crowd`] asks.
 
 mod crowd;
-mod machine;
+pub(crate) mod machine;
 mod report;
 mod servers;
 
