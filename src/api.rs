@@ -1,6 +1,8 @@
 //! The two calls behind the page: the tracks, and a signed URL for one of them.
 //!
-//! `GET /v1/tracks`, `GET /v1/tracks/{id}/stream`: never the file, never cached.
+//! `GET /v1/tracks`, `GET /v1/tracks/{id}/stream`: never the file, never cached. The URL says
+//! which track is played next, `next=ID` or else the next in order, so that its head is there
+//! in time; `next=` says that none is.
 
 use std::sync::{
     Arc,
@@ -97,19 +99,22 @@ impl Api {
         let find = |id: &str| TrackId::parse(id).ok().and_then(|id| snapshot.get(&id));
         let track = find(id).ok_or((StatusCode::NOT_FOUND, "no-track", "There is no such track", String::new()))?;
         let (rendition, reason) = wish(request)?;
-        let next = parameter(request, "next").and_then(find).map(|next| object(next, rendition));
+        let next = match parameter(request, "next") {
+            Some(id) => find(id),
+            None => snapshot.after(&track.id),
+        };
         let now = clock::now();
         let expires = now.plus(LIFETIME_SECONDS_MIN.max(track.duration_ms * 2 / 1_000));
         let playback = new_playback()?;
         let this = object(track, rendition);
         let claims = Claims {
             playback: Some(playback),
-            head: Some(HeadBytes::clamped(this.1)),
+            head: this.head,
             duration_ms: u32::try_from(track.duration_ms).ok(),
-            next: next.map(|(path, head)| NextObject { path, head: Some(HeadBytes::clamped(head)) }),
+            next: next.map(|next| object(next, rendition)),
             ..Claims::until(expires)
         };
-        let target = sign(&this.0, &claims, &self.keys.load());
+        let target = sign(&this.path, &claims, &self.keys.load());
         let record = track.renditions.iter().find(|made| made.rendition == rendition);
         Ok(json!({
             "urls": [format!("{}{target}", self.base(request)?)],
@@ -143,9 +148,11 @@ impl Api {
     }
 }
 
-fn object(track: &TrackRecord, rendition: Rendition) -> (ObjectPath, u64) {
-    let head = track.renditions.iter().find(|made| made.rendition == rendition).map_or(0, |made| made.head_bytes);
-    (ObjectPath::rendition(&track.id, &track.rev, rendition), head)
+/// Where a rendition is, and how long its head, if it was made.
+fn object(track: &TrackRecord, rendition: Rendition) -> NextObject {
+    let made = track.renditions.iter().find(|made| made.rendition == rendition);
+    let head = made.map(|made| HeadBytes::clamped(made.head_bytes));
+    NextObject { path: ObjectPath::rendition(&track.id, &track.rev, rendition), head }
 }
 
 /// The rendition that is wished for, and in words why it is this one.

@@ -33,6 +33,11 @@ impl Snapshot {
     pub fn get(&self, id: &TrackId) -> Option<&Arc<TrackRecord>> {
         Some(&self.tracks[*self.places.get(id)?])
     }
+
+    /// The track after one of them, unless that is the last.
+    pub fn after(&self, id: &TrackId) -> Option<&Arc<TrackRecord>> {
+        self.tracks.get(self.places.get(id)? + 1)
+    }
 }
 
 /// A library that is followed.

@@ -267,7 +267,7 @@ async function prefetch(turn) {
     state.ahead = { id: state.tracks[index].id, wish: wish(), grant, deck: false };
     const head = grant.rendition?.head_bytes;
     if (!head) return;
-    const answer = await fetch(grant.urls[0], { headers: { Range: `bytes=0-${head - 1}` }, priority: "low" });
+    const answer = await fetch(grant.urls[0], { headers: { Range: `bytes=0-${head - 1}`, Priority: "u=7, i" }, priority: "low" });
     await answer.arrayBuffer();
   } catch {
     // A prefetch that fails costs nothing: the track is asked for again when its turn comes.
