@@ -22,12 +22,18 @@ class LoneEdge:
         world.needledrop("keys", "make", "--data", self.data)
         self.ca = self.certs / "ca.pem"
         self.port, self.tls_port = free_port(), free_port()
-        self.server = world.start(
+        self.command = [
             "edge", "--data", self.data, "--log", "info", "--upstream", upstream or self.origin.base,
             "--listen", f"127.0.0.1:{self.port}", "--tls-listen", f"127.0.0.1:{self.tls_port}",
-            "--cert", self.certs / "server.pem", "--key", self.certs / "server.key", *extra, name=name,
-        )
-        self.server.wait_for(self.port)
+            "--cert", self.certs / "server.pem", "--key", self.certs / "server.key", *extra,
+        ]
+        self.name = name
+        self.restart()
+
+    def restart(self):
+        """Starts it, once more if it was stopped; gives the seconds until it accepted a connection."""
+        self.server = self.world.start(*self.command, name=self.name)
+        return self.server.wait_for(self.port)
 
     def sign(self, path):
         _, out, _ = self.world.needledrop("sign", path, "--data", self.data)

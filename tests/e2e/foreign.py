@@ -13,6 +13,9 @@ class Origin:
 
     def __init__(self, objects):
         self.objects, self.dying, self.asked = objects, set(), []
+        # Cleared: it takes requests and answers nothing, as behind a broken link.
+        self.answering = threading.Event()
+        self.answering.set()
         origin = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -49,7 +52,8 @@ class Origin:
                 return (own.startswith('"') and wanted == own) or wanted == fields.get("Last-Modified", "-")
 
             def answer(self, send_body):
-                origin.asked.append((self.command, self.path, dict(self.headers)))
+                origin.asked.append((self.command, self.path, {name.title(): value for name, value in self.headers.items()}))
+                origin.answering.wait(60)
                 found = origin.objects.get(self.path)
                 if found is None:
                     self.send_response(404)
@@ -93,7 +97,11 @@ class Origin:
                     self.wfile.flush()
                     self.close_connection = True
                     return
-                self.wfile.write(data)
+                try:
+                    self.wfile.write(data)
+                except ConnectionError:
+                    # Whoever asked has left; a fill ends at its block.
+                    self.close_connection = True
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
