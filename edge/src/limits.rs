@@ -118,8 +118,8 @@ pub const UNCACHEABLE_SECONDS: u64 = 60;
 pub const FILL_ATTEMPTS_MAX: u32 = 2;
 
 /// How long a request that nothing has been sent of waits for its first byte. Then it is a 504: a
-/// player that hears no within a second can ask the next edge of its list.
-pub const FIRST_BYTE_WAIT: Duration = Duration::from_millis(900);
+/// player that hears no within a second can ask the next edge of its list. The rest of the second is for the way.
+pub const FIRST_BYTE_WAIT: Duration = Duration::from_millis(800);
 
 /// How long upstream may bring nothing before somebody else is asked as well. A healthy upstream in
 /// the same region answers in a tenth of it; a listener's player has more than that in its buffer.
