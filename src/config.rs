@@ -44,6 +44,8 @@ pub struct Up {
     pub certs: Option<PathBuf>,
     /// Cache size, such as "1GiB".
     pub cache_size: Option<String>,
+    /// The edge's admin port, on loopback; none without it.
+    pub admin: Option<SocketAddr>,
 }
 
 /// Settings of `needledrop origin`.
@@ -96,6 +98,24 @@ pub struct Edge {
     pub trusted: Vec<String>,
     /// Whether trusted peers begin connections with a PROXY v2 header.
     pub proxy_v2: bool,
+    /// The admin port and the other edges.
+    pub admin: Admin,
+}
+
+/// Settings of an edge's admin port.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Admin {
+    /// Plain HTTP, on loopback.
+    pub listen: Option<SocketAddr>,
+    /// TLS, with the edge's certificate.
+    pub tls_listen: Option<SocketAddr>,
+    /// The file of the token; made when it is missing.
+    pub token: Option<PathBuf>,
+    /// The authority of the other edges' certificates, PEM.
+    pub client_ca: Option<PathBuf>,
+    /// The admin ports of the other edges.
+    pub peers: Vec<String>,
 }
 
 /// Why the configuration cannot be used.

@@ -10,15 +10,16 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::Uri;
-use needledrop_core::{Cidr, Keyring};
+use needledrop_core::{Cidr, Keyring, cache::Shape};
 use needledrop_edge::limits::{UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_HEADERS_TIMEOUT, UPSTREAM_STALL_TIMEOUT};
+use needledrop_edge::purge::Log;
 use needledrop_edge::{
     Clock, Edge, Shelf, Slab, Upstream,
     slab::{self, Backend},
 };
 use needledrop_http::{Certificates, Client, ClientConfig, Doors, DoorsConfig, Identity, Roots};
 
-use crate::{config, keyfile, origin, serve, units};
+use crate::{admin, config, keyfile, origin, serve, units};
 
 /// Time for listeners to finish what they are fetching: two steps of 512 KiB on a slow line.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -88,6 +89,9 @@ pub struct Args {
     /// Connections from trusted peers begin with a PROXY v2 header
     #[arg(long)]
     proxy_v2: bool,
+
+    #[command(flatten)]
+    admin: admin::Args,
 }
 
 impl Args {
@@ -115,6 +119,7 @@ impl Args {
             config.trusted.clone_from(&self.trusted);
         }
         config.proxy_v2 |= self.proxy_v2;
+        self.admin.decide(&mut config.admin);
     }
 }
 
@@ -133,11 +138,12 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
         _ => return Err("--client-cert and --client-key go together".into()),
     };
     let slab = slab(&config, data)?;
-    let shelf = shelf(upstream, roots, identity, slab)?;
+    let shelf = shelf(upstream, roots.clone(), identity.clone(), slab)?;
     let certificates = certificates(&config)?;
     let doors_config = doors_config(&config, certificates.clone())?;
     let name = parse_name(config.name.as_deref().unwrap_or("needledrop"))?;
-    let edge = Edge::new(name, keys.clone(), config.public.clone().unwrap_or_default(), shelf);
+    let office = admin::Office::new(config.admin.clone(), data, certificates.clone(), roots, identity)?;
+    let edge = Edge::new(name.clone(), keys.clone(), config.public.clone().unwrap_or_default(), shelf.clone());
     serve::block_on(async move {
         let doors = Doors::bind(doors_config).map_err(|error| error.to_string())?;
         for address in doors.plain_addrs() {
@@ -146,15 +152,20 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
         for address in doors.tls_addrs() {
             println!("edge on https://{address} (HTTP/1.1, HTTP/2; HTTP/3 on the same UDP port)");
         }
+        let admin_running = office.open(&name, &shelf, &keys)?;
+        office.catch_up(&shelf).await;
         let running = doors.serve(Arc::new(edge));
+        let neighbours = tokio::spawn(office.follow(shelf));
         let following = tokio::spawn(keyfile::follow(key_path, keys));
         let hangup = certificates.map(|certificates| tokio::spawn(serve::on_hangup(origin::reload(certificates))));
         serve::until_stopped().await?;
         following.abort();
+        neighbours.abort();
         if let Some(hangup) = hangup {
             hangup.abort();
         }
         serve::drain(vec![running], DRAIN).await;
+        drop(admin_running);
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -169,12 +180,7 @@ pub fn slab(config: &config::Edge, data: &Path) -> Result<Arc<Slab>, String> {
 }
 
 /// Objects, blocks and the way upstream. Blocks on files.
-pub fn shelf(
-    upstream: &str,
-    roots: Roots,
-    identity: Option<Identity>,
-    slab: Arc<Slab>,
-) -> Result<Arc<Shelf>, String> {
+pub fn shelf(upstream: &str, roots: Roots, identity: Option<Identity>, slab: Arc<Slab>) -> Result<Arc<Shelf>, String> {
     let base: Uri = upstream.parse().map_err(|error| format!("--upstream {upstream}: {error}"))?;
     if base.scheme().is_none() || base.authority().is_none() || base.path() != "/" || base.query().is_some() {
         return Err(format!("--upstream {upstream}: write it as https://HOST:PORT, without a path"));
@@ -188,8 +194,11 @@ pub fn shelf(
         ..ClientConfig::default()
     });
     let client = client.map_err(|error| format!("upstream: {error}"))?;
+    // The slab's lock is held: the log, like the slab, is one process's alone.
+    let purges = Log::open(slab.dir()).map_err(|error| error.to_string())?;
     let clock = Clock::system();
-    Ok(Shelf::new(slab, Upstream::new(client, &base, clock.clone()), clock))
+    let upstream = Upstream::new(client, &base, clock.clone());
+    Ok(Shelf::with_purges(slab, upstream, clock, Shape::default(), purges))
 }
 
 /// The name of an edge is a token in structured fields (RFC 9651 section 3.3.4).
@@ -209,7 +218,7 @@ pub type Keys = Arc<ArcSwap<Keyring>>;
 
 fn certificates(config: &config::Edge) -> Result<Option<Arc<Certificates>>, String> {
     let (Some(cert), Some(key)) = (&config.cert, &config.key) else { return Ok(None) };
-    if config.tls_listen.is_empty() {
+    if config.tls_listen.is_empty() && config.admin.tls_listen.is_none() {
         return Ok(None);
     }
     Certificates::load(cert, key)

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
+mod admin;
 mod api;
 mod certs;
 mod clock;
@@ -18,6 +19,7 @@ mod keys;
 mod listing;
 mod origin;
 mod page;
+mod purge;
 mod serve;
 mod sign;
 mod source;
@@ -70,6 +72,8 @@ enum Command {
     Origin(origin::Args),
     /// Serve signed range requests to listeners from a cache
     Edge(edge::Args),
+    /// Make objects gone at an edge and its neighbours
+    Purge(purge::Args),
     /// Make, list and rotate signing keys
     Keys(keys::Args),
     /// Sign a URL
@@ -112,6 +116,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Ingest(args) => Ok(ingest::run(args, &config::vault(&data))),
         Command::Origin(_) => origin::run(config.origin, &data),
         Command::Edge(_) => edge::run(config.edge, &data),
+        Command::Purge(args) => purge::run(&args, &data),
         Command::Keys(args) => keys::run(args, &data),
         Command::Sign(args) => sign::run(&args, &data),
         Command::Verify(args) => verify::run(&args, &data),

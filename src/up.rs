@@ -18,7 +18,7 @@ use needledrop_edge::Edge;
 use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Identity, Roots, Running};
 use needledrop_origin::{Origin, Vault};
 
-use crate::{api::Api, config, edge, front::Front, keyfile, listing::Listing, origin, serve, source::Source};
+use crate::{admin, api::Api, config, edge, front::Front, keyfile, listing::Listing, origin, serve, source::Source};
 
 /// Page and audio over plain HTTP: loopback only, so nothing must be trusted first.
 const LISTEN: &str = "127.0.0.1:4040";
@@ -57,6 +57,10 @@ pub struct Args {
     /// Cache size [default: 1GiB]
     #[arg(long, env = "NEEDLEDROP_CACHE_SIZE", value_name = "SIZE")]
     cache_size: Option<String>,
+
+    /// Admin port of the edge, plain HTTP on loopback [default: none]
+    #[arg(long, env = "NEEDLEDROP_ADMIN", value_name = "ADDR")]
+    admin: Option<SocketAddr>,
 }
 
 impl Args {
@@ -67,6 +71,7 @@ impl Args {
         }
         config.listen = self.listen.or(config.listen);
         config.tls_listen = self.tls_listen.or(config.tls_listen);
+        config.admin = self.admin.or(config.admin);
         config.public_url = self.public_url.clone().or(config.public_url.take());
         config.certs = self.certs.clone().or(config.certs.take());
         config.cache_size = self.cache_size.clone().or(config.cache_size.take()).or(Some(CACHE_SIZE.into()));
@@ -84,6 +89,8 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
     let certs_dir = config.certs.clone().unwrap_or_else(|| data.join("certs"));
     let certs = DevCerts::ensure(&certs_dir, &[], SystemTime::now()).map_err(|error| error.to_string())?;
     let source = Source::choose(&config.music, data)?;
+    let desk = config::Admin { listen: config.admin, ..config::Admin::default() };
+    let office = admin::Office::new(desk, data, None, Roots::System, None)?;
     let (listing, library) = Listing::open(source.vault.clone())?;
 
     serve::block_on(async move {
@@ -98,9 +105,10 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         let addresses = Addresses::of(&doors);
         let front = Front {
             api: Api::new(listing.clone(), keys.clone(), public_url.clone(), ingesting.clone()),
-            edge: Edge::new("needledrop".into(), keys.clone(), vec!["/art/".into()], shelf),
+            edge: Edge::new("needledrop".into(), keys.clone(), vec!["/art/".into()], shelf.clone()),
             hosts: addresses.hosts(public_url.as_deref()),
         };
+        let admin_running = office.open("needledrop", &shelf, &keys)?;
         let running = doors.serve(Arc::new(front));
         let tasks = [
             tokio::spawn(keyfile::follow(key_path, keys)),
@@ -115,6 +123,7 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         stop.store(true, Ordering::Relaxed);
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
         serve::drain(vec![running, origin], DRAIN).await;
+        drop(admin_running);
         if let Some(maker) = maker {
             let _ = tokio::task::spawn_blocking(|| maker.join()).await;
         }
