@@ -71,7 +71,7 @@ enum Command {
     /// Serve the objects to edges
     Origin(origin::Args),
     /// Serve signed range requests to listeners from a cache
-    Edge(edge::Args),
+    Edge(Box<edge::Args>),
     /// Make objects gone at an edge and its neighbours
     Purge(purge::Args),
     /// Make, list and rotate signing keys
