@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use needledrop_core::network::{Cidr, any_contains};
 use needledrop_core::proxy_v2;
+use rustls::HandshakeKind;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
@@ -274,6 +275,7 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
         protocol: Protocol::H1,
         secure: false,
         early_data: false,
+        resumed: None,
         identity: None,
     };
     let mut stream = WriteStall::new(stream, shared.exchange.limits.write_stall);
@@ -291,6 +293,7 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
                 return;
             };
             peer.secure = true;
+            peer.resumed = stream.get_ref().1.handshake_kind().map(|kind| kind == HandshakeKind::Resumed);
             peer.identity = tls::identity(stream.get_ref().1.peer_certificates());
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 peer.protocol = Protocol::H2;

@@ -270,6 +270,7 @@ fn peer(quic: &quinn::Connection, local_port: u16, identity: Option<PeerIdentity
         protocol: Protocol::H3,
         secure: true,
         early_data: false,
+        resumed: None,
         identity,
     }
 }
