@@ -112,7 +112,7 @@ mod tests {
             let listed: Vec<u64> = intervals.ranges().iter().flat_map(|range| range.start()..range.end()).collect();
             prop_assert_eq!(&listed, &bytes.iter().copied().collect::<Vec<_>>());
             prop_assert!(intervals.ranges().windows(2).all(|pair| pair[0].end() < pair[1].start()));
-            let mut backwards = ranges.clone();
+            let mut backwards = ranges;
             backwards.reverse();
             prop_assert_eq!(set(&backwards), intervals);
         }

@@ -38,7 +38,7 @@ impl Holder {
         let claims = signed.claims();
         Self {
             key: Some(signed.key().as_str().into()),
-            playback: claims.playback.clone(),
+            playback: claims.playback,
             user: claims.user.clone(),
             is_edge: false,
         }
@@ -76,7 +76,6 @@ impl Seen {
 pub struct Entry {
     line: Option<Line>,
     shelf: Arc<Shelf>,
-    deliveries: Option<Arc<Deliveries>>,
 }
 
 /// The fields of one line of the log.
@@ -97,7 +96,7 @@ struct Line {
 
 impl Entry {
     /// A request came.
-    pub fn begin(request: &Request, shelf: Arc<Shelf>, deliveries: Option<Arc<Deliveries>>) -> Self {
+    pub fn begin(request: &Request, shelf: Arc<Shelf>) -> Self {
         threads::mark_reactor();
         shelf.metrics.asked(request.peer.protocol);
         let range = request.headers.get(header::RANGE).and_then(|value| value.to_str().ok());
@@ -115,7 +114,7 @@ impl Entry {
             tier: Tier::Listener,
             seen: None,
         };
-        Self { line: Some(line), shelf, deliveries }
+        Self { line: Some(line), shelf }
     }
 
     /// When it came.
@@ -126,20 +125,20 @@ impl Entry {
     /// The head of its answer is ready; the rest is written down when the body has ended.
     pub fn answered(mut self, mut response: Response<Body>) -> Response<Body> {
         let mut line = self.line.take().expect("taken only here and when dropped");
+        line.seen = response.extensions_mut().remove::<Seen>();
         let cache = response.headers().get("cache-status").and_then(|value| value.to_str().ok());
         let served = served(cache);
+        line.kind = kind(line.seen.as_ref(), cache);
         line.cache = cache.map(Into::into);
         line.status = response.status().as_u16();
         line.took = line.started.elapsed();
-        line.seen = response.extensions_mut().remove::<Seen>();
-        line.kind = kind(line.seen.as_ref(), cache);
         line.tier = match &line.seen {
             Some(seen) if seen.0.holder.is_edge => Tier::Edge,
             _ => Tier::Listener,
         };
         self.shelf.metrics.answered(line.kind, line.tier, served, line.status, line.took);
-        let (shelf, deliveries) = (self.shelf.clone(), self.deliveries.take());
-        let receipt = Receipt::new(move |delivered| ended(&line, delivered, &shelf, deliveries.as_deref()));
+        let shelf = self.shelf.clone();
+        let receipt = Receipt::new(move |delivered| ended(&line, delivered, &shelf));
         response.map(|body| body.with_receipt(receipt))
     }
 }
@@ -148,7 +147,7 @@ impl Drop for Entry {
     fn drop(&mut self) {
         if let Some(mut line) = self.line.take() {
             line.took = line.started.elapsed();
-            ended(&line, Delivered { bytes: 0, end: End::Left }, &self.shelf, None);
+            ended(&line, Delivered { bytes: 0, end: End::Left }, &self.shelf);
         }
     }
 }
@@ -181,9 +180,9 @@ fn kind(seen: Option<&Seen>, cache_status: Option<&str>) -> Kind {
     }
 }
 
-fn ended(line: &Line, delivered: Delivered, shelf: &Shelf, deliveries: Option<&Deliveries>) {
+fn ended(line: &Line, delivered: Delivered, shelf: &Shelf) {
     shelf.metrics.ended(line.kind, line.tier, delivered.end, delivered.bytes);
-    if let (Some(deliveries), Some(seen)) = (deliveries, &line.seen) {
+    if let (Some(deliveries), Some(seen)) = (shelf.deliveries(), &line.seen) {
         record(line, seen, delivered, shelf, deliveries);
     }
     let holder = line.seen.as_ref().map(|seen| &seen.0.holder);
@@ -218,7 +217,7 @@ fn record(line: &Line, seen: &Seen, delivered: Delivered, shelf: &Shelf, deliver
     }
     deliveries.record(Delivery {
         at: shelf.clock.now(),
-        playback: playback.clone(),
+        playback: *playback,
         path: object.path.clone(),
         len: object.len,
         bytes,

@@ -12,6 +12,7 @@ use needledrop_core::{
 use needledrop_http::{Body, BodyError, Handler, Request};
 
 use crate::{
+    access::{Entry, Holder, Seen},
     cache::Presence,
     error::FillError,
     object::Object,
@@ -130,6 +131,8 @@ impl Edge {
         let mut answer = answer(conditions.method, &outcome, object.len, &object.content_type, &object.validators);
         let segments = std::mem::take(&mut answer.body);
         let length = answer.content_length;
+        let holder = admitted.url.as_ref().map_or_else(Holder::default, Holder::of);
+        let seen = Seen::new(holder, object.clone(), segments.clone());
         let mut reader = Reader::new(self.shelf.clone(), object.clone(), segments).on_behalf_of(admitted.chain.clone());
         // The first bytes are waited for before the head is sent: until then a failure
         // still has a status code.
@@ -138,6 +141,7 @@ impl Edge {
         let story = Story { edge: &self.name, presence, prefetched: reader.is_prefetched(), took_ms };
         let mut response = respond::answered(&answer, &object, admitted.lifetime, now, &story);
         *response.body_mut() = body(piece, reader, length);
+        response.extensions_mut().insert(seen);
         self.look_ahead(request, admitted, &object, &outcome, now);
         Ok(response)
     }
@@ -217,23 +221,12 @@ impl Edge {
 
 impl Handler for Edge {
     async fn call(&self, request: Request) -> Response<Body> {
-        let started = Instant::now();
-        let response = self.in_time(&request, started).await.unwrap_or_else(|failure| {
+        let entry = Entry::begin(&request, self.shelf.clone());
+        let response = self.in_time(&request, entry.started()).await.unwrap_or_else(|failure| {
             tracing::debug!(path = request.uri.path(), ?failure, "refused");
             respond::failed(&failure, request.method == Method::HEAD)
         });
-        tracing::info!(
-            target: "needledrop::access",
-            method = %request.method,
-            path = request.uri.path(),
-            range = request.headers.get(header::RANGE).and_then(|value| value.to_str().ok()),
-            status = response.status().as_u16(),
-            client = %request.peer.client,
-            protocol = request.peer.protocol.as_str(),
-            cache = response.headers().get("cache-status").and_then(|value| value.to_str().ok()),
-            took_us = started.elapsed().as_micros() as u64,
-        );
-        response
+        entry.answered(response)
     }
 }
 

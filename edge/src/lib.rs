@@ -10,11 +10,13 @@
 //! The edge knows nothing of music: paths are opaque, and all that it must know about a
 //! listener's rights travels in the signed URL.
 
+pub mod access;
 pub mod admin;
 pub mod ahead;
 pub mod cache;
 pub mod clock;
 pub mod cluster;
+pub mod deliveries;
 pub mod edge;
 pub mod error;
 pub mod fill;
@@ -39,6 +41,7 @@ pub mod upstream;
 pub use admin::Admin;
 pub use clock::Clock;
 pub use cluster::Cluster;
+pub use deliveries::{Deliveries, Delivery};
 pub use edge::Edge;
 pub use metrics::Metrics;
 pub use shelf::Shelf;

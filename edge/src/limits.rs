@@ -162,3 +162,21 @@ pub const SLAB_BYTES_MAX: u64 = 1 << 30;
 
 /// The smallest cache. Unit: bytes.
 pub const CACHE_BYTES_MIN: u64 = 16 << 20;
+
+/// Delivery records that wait for the disk. Unit: records, about 300 B each. A second of 16,000 answers.
+pub const DELIVERIES_QUEUE: usize = 16_384;
+
+/// How long delivery records are collected before they are written together: what a kill can lose.
+pub const DELIVERIES_COMMIT_EVERY: Duration = Duration::from_millis(100);
+
+/// Delivery records written at once at the latest. Unit: bytes of text.
+pub const DELIVERIES_COMMIT_BYTES: usize = 1 << 20;
+
+/// The largest file of delivery records; an eighth of the whole log if that is less. Unit: bytes. Read as a whole.
+pub const DELIVERIES_SEGMENT_BYTES: u64 = 8 << 20;
+
+/// All delivery records that were not shipped, unless configured. Unit: bytes. Some 2 million records.
+pub const DELIVERIES_BYTES_DEFAULT: u64 = 512 << 20;
+
+/// What a full log keeps free for saying that it is full. Unit: bytes.
+pub const DELIVERIES_RESERVE_BYTES: u64 = 4_096;

@@ -1,6 +1,9 @@
 //! What all requests of one edge share: the known objects, the block cache, the upstream.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use needledrop_core::{
     ObjectPath,
@@ -12,6 +15,7 @@ use needledrop_core::{
 use crate::{
     cache::{Cache, Demanded, Look},
     clock::Clock,
+    deliveries::Deliveries,
     fill,
     flight::Interest,
     gate::Gate,
@@ -44,6 +48,8 @@ pub struct Shelf {
     pub clock: Clock,
     /// What operators see.
     pub metrics: Metrics,
+    /// What was delivered for whom, if that is recorded.
+    deliveries: OnceLock<Arc<Deliveries>>,
 }
 
 impl Shelf {
@@ -80,9 +86,21 @@ impl Shelf {
             gate: Gate::default(),
             clock,
             metrics: Metrics::new(),
+            deliveries: OnceLock::new(),
         });
         prefetch::register(&shelf);
         shelf
+    }
+
+    /// Records from here on what is delivered for whom. The first log given stays.
+    pub fn keep_deliveries(&self, log: Arc<Deliveries>) {
+        self.metrics.add(|registry| log.register(registry));
+        let _ = self.deliveries.set(log);
+    }
+
+    /// The delivery log, if there is one.
+    pub fn deliveries(&self) -> Option<&Arc<Deliveries>> {
+        self.deliveries.get()
     }
 
     /// Finds a block or joins its flight, starting the fill that is missing. Also gives the

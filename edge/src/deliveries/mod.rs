@@ -119,7 +119,10 @@ impl Deliveries {
         let segments = self.shared.segments.lock().expect("no code panics while holding the list of files").clone();
         let mut from = since.max(self.shared.acknowledged.load(Ordering::Acquire)) + 1;
         let mut lines = String::new();
-        for segment in segments.iter().filter(|segment| segment.next > from) {
+        for segment in &segments {
+            if segment.next <= from {
+                continue;
+            }
             from = match segment.read(from.max(segment.first), to, bytes_max, &mut lines) {
                 // Shipped and deleted meanwhile.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -182,3 +185,6 @@ impl Drop for Deliveries {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,10 +83,11 @@ impl Segment {
         Ok(())
     }
 
-    /// The last whole line.
+    /// The last committed line.
     pub fn last_line(&self) -> io::Result<Option<String>> {
         let text = lossy(&self.path)?;
-        Ok(text.lines().rfind(|line| seq_of(line).is_some()).map(str::to_owned))
+        let committed = text.get(..usize::try_from(self.bytes).unwrap_or(usize::MAX)).unwrap_or(&text);
+        Ok(committed.lines().rfind(|line| seq_of(line).is_some()).map(str::to_owned))
     }
 
     /// Appends its whole lines with numbers in `from..to` to `text`, up to `bytes_max` of text; gives the number

@@ -13,6 +13,7 @@ mod prefetch;
 mod purge;
 mod ranges_and_conditions;
 mod rights;
+mod seen;
 mod stalls;
 mod survives;
 mod upstream_trouble;
