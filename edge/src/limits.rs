@@ -180,3 +180,9 @@ pub const DELIVERIES_BYTES_DEFAULT: u64 = 512 << 20;
 
 /// What a full log keeps free for saying that it is full. Unit: bytes.
 pub const DELIVERIES_RESERVE_BYTES: u64 = 4_096;
+
+/// Delivery records given at once unless asked for more. Unit: bytes of text.
+pub const DELIVERIES_PAGE_BYTES: u64 = 1 << 20;
+
+/// Delivery records given at once at most: a file of them. Unit: bytes of text.
+pub const DELIVERIES_PAGE_BYTES_MAX: u64 = 8 << 20;

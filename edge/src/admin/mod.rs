@@ -7,6 +7,7 @@
 //! each in a file of its noun.
 
 mod cache;
+mod deliveries;
 mod prefetch;
 mod purge;
 pub mod query;
@@ -70,10 +71,12 @@ enum Name {
     Purges,
     Keys,
     Prefetch,
+    Deliveries,
+    Shipped,
 }
 
 /// All calls, in the order in which they are told to who asks for another one.
-const CALLS: [Call; 11] = [
+const CALLS: [Call; 13] = [
     Call { method: Method::GET, path: "/health", rank: Rank::Stranger, name: Name::Health },
     Call { method: Method::GET, path: "/ready", rank: Rank::Stranger, name: Name::Ready },
     Call { method: Method::GET, path: "/metrics", rank: Rank::Operator, name: Name::Metrics },
@@ -85,6 +88,8 @@ const CALLS: [Call; 11] = [
     Call { method: Method::GET, path: "/purges", rank: Rank::Neighbour, name: Name::Purges },
     Call { method: Method::GET, path: "/keys", rank: Rank::Operator, name: Name::Keys },
     Call { method: Method::POST, path: "/prefetch", rank: Rank::Operator, name: Name::Prefetch },
+    Call { method: Method::GET, path: "/deliveries", rank: Rank::Operator, name: Name::Deliveries },
+    Call { method: Method::DELETE, path: "/deliveries", rank: Rank::Operator, name: Name::Shipped },
 ];
 
 type Answer = Result<Response<Body>, Problem>;
@@ -113,6 +118,8 @@ impl Admin {
             Name::Purges => purge::list(self, target),
             Name::Keys => Ok(self.keys()),
             Name::Prefetch => prefetch::push(self, target),
+            Name::Deliveries => deliveries::show(self, target).await,
+            Name::Shipped => deliveries::acknowledge(self, target).await,
         }
     }
 
