@@ -25,6 +25,7 @@ use crate::{
     prefetch::{self, Prefetch},
     purge::Log,
     slab::Slab,
+    store,
     upstream::{Facts, Upstreams},
 };
 
@@ -89,6 +90,7 @@ impl Shelf {
             deliveries: OnceLock::new(),
         });
         prefetch::register(&shelf);
+        store::scraped::register(&shelf);
         shelf
     }
 

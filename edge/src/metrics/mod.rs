@@ -44,8 +44,6 @@ pub struct Metrics {
     pub fill_bytes: Counter,
     /// Fills that failed.
     pub fill_failures: Counter,
-    /// Blocks whose pages had to come from the disk before a reactor could touch them.
-    pub populated: Counter,
 }
 
 impl Default for Metrics {
@@ -78,7 +76,6 @@ impl Metrics {
         let fills = counter("fills", "Runs of blocks asked for upstream");
         let fill_bytes = counter("fill_bytes", "Bytes from upstream for the cache");
         let fill_failures = counter("fill_failures", "Fills that failed");
-        let populated = counter("populated_blocks", "Blocks whose pages had to come from the disk");
         registry.register_collector(Box::new(Faults));
         Self {
             lookups: Kind::ALL.map(|class| {
@@ -98,7 +95,6 @@ impl Metrics {
             fills,
             fill_bytes,
             fill_failures,
-            populated,
             registry: Mutex::new(registry),
         }
     }

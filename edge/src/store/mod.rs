@@ -22,5 +22,6 @@ pub mod journal;
 pub mod lock;
 pub mod record;
 mod recover;
+pub(crate) mod scraped;
 
 pub use recover::{Recovered, recover};

@@ -120,6 +120,8 @@ async fn flipped_bits_and_torn_blocks_are_fetched_again_and_never_served() {
         assert_eq!(fetched, 5, "the five bad blocks and no other");
         assert!(body(&second, "/t/a.ogg").await == *bytes);
         assert_eq!(second.shelf.cache.slab().counts().damaged, 4);
+        let metrics = second.shelf.metrics.encode();
+        assert!(metrics.contains("needledrop_edge_damaged_blocks_total 4"), "{metrics}");
     }
 }
 
