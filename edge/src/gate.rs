@@ -66,7 +66,7 @@ mod tests {
     fn a_drain_asked_for_during_the_start_stays() {
         let gate = Gate::default();
         gate.set(Standing::Starting);
-        gate.clone().set(Standing::Draining);
+        gate.set(Standing::Draining);
         gate.started();
         assert_eq!(gate.standing(), Standing::Draining);
         gate.set(Standing::Open);
