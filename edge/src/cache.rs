@@ -103,6 +103,24 @@ impl Cache {
         }
     }
 
+    /// A table of more slots than the slab has, for tests that touch no block.
+    #[cfg(test)]
+    pub(crate) fn pretending(slab: Arc<Slab>, slots: u32, shape: Shape, clock: Clock) -> Self {
+        let table = Mutex::new(Table { index: Index::new(slots, shape), flights: HashMap::new() });
+        Self { table, ..Self::new(slab, shape, clock) }
+    }
+
+    /// Has a block stand in the table of [`Cache::pretending`].
+    #[cfg(test)]
+    pub(crate) fn pretend(
+        &self,
+        key: BlockKey,
+        slot: needledrop_core::cache::Slot,
+        class: needledrop_core::cache::Class,
+    ) {
+        assert!(self.lock().index.restore(key, slot, class));
+    }
+
     /// Finds block `block` for a reader, and orders what is missing near it: the block itself
     /// if need be, and what lies ahead of it, but nothing beyond `last` (see [`crate::ahead`]).
     pub fn demand(&self, object: &Object, block: u32, last: u32, look: Look) -> (Demanded, Option<(Order, Interest)>) {

@@ -305,6 +305,11 @@ impl State {
     fn take(&mut self, purge: Purge) {
         self.highest = self.highest.max(purge.before);
         self.coverage.add(&purge.target, purge.before);
+        // The second round of a purge takes the place of its first.
+        if let Some(last) = self.records.back_mut().filter(|last| last.id == purge.id) {
+            *last = purge;
+            return;
+        }
         self.records.push_back(purge);
         if self.records.len() <= PURGES_MAX {
             return;

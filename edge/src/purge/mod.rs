@@ -14,7 +14,7 @@ use needledrop_core::purge::{PurgeId, Target};
 
 pub use log::{FILE, Log, LogError, Missed, Purge};
 
-use crate::shelf::Shelf;
+use crate::{cache::Cache, object::Objects, shelf::Shelf};
 
 /// What a purge did here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,27 +58,31 @@ impl Shelf {
         let again = round == Round::Again;
         let note = |(target, id)| self.purges.note(target, id, again, || self.objects.peek_version(), self.clock.now());
         let purges: Vec<_> = wanted.into_iter().filter_map(note).collect();
-        let applied = purges.iter().map(|purge| self.sweep(purge)).collect();
+        let applied = purges.iter().map(|purge| sweep(&self.objects, &self.cache, purge)).collect();
         self.purges.keep()?;
         self.cache.slab().journal().flush();
         Ok(applied)
     }
+}
 
-    fn sweep(&self, purge: &Purge) -> Applied {
-        let mut applied = Applied { purge: purge.clone(), objects: 0, blocks: 0 };
-        let mut after = None;
-        loop {
-            let taken = self.objects.take_some(&purge.target, purge.before, after.as_ref());
-            for object in &taken.objects {
-                applied.objects += 1;
-                applied.blocks += self.cache.retire(object);
-                // The log alone keeps it from coming back; this only keeps the journal short.
-                self.cache.slab().journal().note_gone(object.version);
-            }
-            match taken.more {
-                Some(last) => after = Some(last),
-                None => return applied,
-            }
+/// Takes away what a purge covers, in steps.
+fn sweep(objects: &Objects, cache: &Cache, purge: &Purge) -> Applied {
+    let mut applied = Applied { purge: purge.clone(), objects: 0, blocks: 0 };
+    let mut after = None;
+    loop {
+        let taken = objects.take_some(&purge.target, purge.before, after.as_ref());
+        for object in &taken.objects {
+            applied.objects += 1;
+            applied.blocks += cache.retire(object);
+            // The log alone keeps it from coming back; this only keeps the journal short.
+            cache.slab().journal().note_gone(object.version);
+        }
+        match taken.more {
+            Some(last) => after = Some(last),
+            None => return applied,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
