@@ -92,6 +92,10 @@ pub struct Edge {
     pub cache_size: Option<String>,
     /// How blocks come out of the cache's files: "mmap" or "pread".
     pub cache_backend: Option<String>,
+    /// The folder of delivery records; without it none are kept. They stay until somebody ships them.
+    pub deliveries: Option<PathBuf>,
+    /// What unshipped delivery records may take, such as "512MiB"; beyond it new ones are refused.
+    pub deliveries_size: Option<String>,
     /// Path prefixes served without a signature.
     pub public: Option<Vec<String>>,
     /// Networks whose Forwarded header is believed.

@@ -11,10 +11,12 @@ use std::{
 use arc_swap::ArcSwap;
 use http::Uri;
 use needledrop_core::{Cidr, Keyring, cache::Shape};
-use needledrop_edge::limits::{UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_HEADERS_TIMEOUT, UPSTREAM_STALL_TIMEOUT};
+use needledrop_edge::limits::{
+    DELIVERIES_BYTES_DEFAULT, UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_HEADERS_TIMEOUT, UPSTREAM_STALL_TIMEOUT,
+};
 use needledrop_edge::purge::Log;
 use needledrop_edge::{
-    Clock, Edge, Shelf, Slab, Upstream,
+    Clock, Deliveries, Edge, Shelf, Slab, Upstream,
     slab::{self, Backend},
 };
 use needledrop_http::{Certificates, Client, ClientConfig, Doors, DoorsConfig, Identity, Roots};
@@ -78,6 +80,10 @@ pub struct Args {
     #[arg(long, env = "NEEDLEDROP_EDGE_CACHE_BACKEND", value_name = "BACKEND")]
     cache_backend: Option<String>,
 
+    /// Keep delivery records in this folder, until they are shipped over the admin port
+    #[arg(long, env = "NEEDLEDROP_EDGE_DELIVERIES", value_name = "DIR")]
+    deliveries: Option<PathBuf>,
+
     /// The name in Cache-Status [default: needledrop]
     #[arg(long, env = "NEEDLEDROP_EDGE_NAME", value_name = "NAME")]
     name: Option<String>,
@@ -113,6 +119,7 @@ impl Args {
         config.cache_size = self.cache_size.clone().or(config.cache_size.take()).or(Some(CACHE_SIZE.into()));
         config.cache_backend =
             self.cache_backend.clone().or(config.cache_backend.take()).or(Some(Backend::default().to_string()));
+        config.deliveries = self.deliveries.clone().or(config.deliveries.take());
         config.name = self.name.clone().or(config.name.take()).or(Some("needledrop".into()));
         config.public.get_or_insert_with(|| vec!["/art/".into()]);
         if !self.trusted.is_empty() {
@@ -139,6 +146,9 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
     };
     let slab = slab(&config, data)?;
     let shelf = shelf(upstream, roots.clone(), identity.clone(), slab)?;
+    if let Some(log) = deliveries(&config)? {
+        shelf.keep_deliveries(log);
+    }
     let certificates = certificates(&config)?;
     let doors_config = doors_config(&config, certificates.clone())?;
     let name = parse_name(config.name.as_deref().unwrap_or("needledrop"))?;
@@ -168,6 +178,17 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
         drop(admin_running);
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// The log of delivery records, if one is kept. Blocks on files.
+fn deliveries(config: &config::Edge) -> Result<Option<Arc<Deliveries>>, String> {
+    let Some(dir) = &config.deliveries else { return Ok(None) };
+    let bytes = match &config.deliveries_size {
+        Some(size) => units::parse_bytes(size).map_err(|error| format!("deliveries_size: {error}"))?,
+        None => DELIVERIES_BYTES_DEFAULT,
+    };
+    let log = Deliveries::open(dir, bytes, Clock::system());
+    log.map(|log| Some(Arc::new(log))).map_err(|error| format!("deliveries folder {}: {error}", dir.display()))
 }
 
 /// The cache folder, by default one in the data folder. Blocks on files.

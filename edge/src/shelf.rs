@@ -90,6 +90,7 @@ impl Shelf {
             deliveries: OnceLock::new(),
         });
         prefetch::register(&shelf);
+        shelf.metrics.add(|registry| shelf.upstream.counts().register(registry));
         store::scraped::register(&shelf);
         shelf
     }

@@ -38,12 +38,6 @@ pub struct Metrics {
     delivered: [[Counter; Tier::ALL.len()]; Kind::ALL.len()],
     ends: [Counter; End::ALL.len()],
     protocols: [Counter; 3],
-    /// Runs of blocks asked for upstream.
-    pub fills: Counter,
-    /// Bytes that came from upstream for the cache.
-    pub fill_bytes: Counter,
-    /// Fills that failed.
-    pub fill_failures: Counter,
 }
 
 impl Default for Metrics {
@@ -68,14 +62,6 @@ impl Metrics {
         registry.register("answers", "How bodies ended", ends.clone());
         let protocols = Family::<ByProtocol, Counter>::default();
         registry.register("requests_by_protocol", "Requests by protocol", protocols.clone());
-        let mut counter = |name: &str, help: &str| {
-            let counter = Counter::default();
-            registry.register(name, help, counter.clone());
-            counter
-        };
-        let fills = counter("fills", "Runs of blocks asked for upstream");
-        let fill_bytes = counter("fill_bytes", "Bytes from upstream for the cache");
-        let fill_failures = counter("fill_failures", "Fills that failed");
         registry.register_collector(Box::new(Faults));
         Self {
             lookups: Kind::ALL.map(|class| {
@@ -92,9 +78,6 @@ impl Metrics {
             requests_known: (0..Kind::ALL.len() * Tier::ALL.len() * (STATUSES.len() + 1))
                 .map(|_| OnceLock::new())
                 .collect(),
-            fills,
-            fill_bytes,
-            fill_failures,
             registry: Mutex::new(registry),
         }
     }

@@ -156,6 +156,9 @@ async fn requests_are_counted_by_class_outcome_and_status() {
         "needledrop_edge_start_seconds_count{class=\"head\",outcome=\"hit\"} 1",
         "needledrop_edge_delivered_bytes_total{class=\"head\",tier=\"listener\"} 200",
         "needledrop_edge_deliveries_refused_total 0",
+        "needledrop_edge_cached_blocks{class=\"head\"} 1",
+        "needledrop_edge_upstream_hedges_total 0",
+        "needledrop_edge_reactor_major_faults_total ",
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
     }
