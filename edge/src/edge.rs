@@ -16,7 +16,7 @@ use crate::{
     cache::Presence,
     error::FillError,
     object::Object,
-    open::{Hint, Opened},
+    open::{Hint, Opened, StaleUse},
     prefetch::{self, Playing},
     respond::{self, Failure, Lifetime, Story},
     serve::Reader,
@@ -82,10 +82,10 @@ impl Edge {
                 .open_for(&admitted.chain, &admitted.path, hint(&conditions), now)
                 .await
                 .map_err(Failure::Fill)?;
-            let Opened::Object { object, hold, first } = opened else {
+            let Opened::Object { object, hold, first, stale } = opened else {
                 return self.relay(request, &admitted.chain, &admitted.path, started).await;
             };
-            let served = self.serve(request, &admitted, object, &conditions, first, now, started).await;
+            let served = self.serve(request, &admitted, object, &conditions, (first, stale), now, started).await;
             drop(hold);
             match served {
                 Err(FillError::Changed) => {}
@@ -95,7 +95,7 @@ impl Edge {
         Err(Failure::Fill(FillError::Changed))
     }
 
-    /// Who may have what: a signed URL, or a public path.
+    /// Who may have what: a signed URL, a client certificate, or a public path.
     fn admit(&self, request: &Request, now: UnixSeconds) -> Result<Admitted, Failure> {
         let lines = request.headers.get_all("cdn-loop").iter().map(http::HeaderValue::as_bytes);
         let chain = Chain::read(lines, &self.shelf.upstream.settings().loop_id).map_err(|_| Failure::Loop)?;
@@ -104,6 +104,11 @@ impl Edge {
         if self.public.iter().any(|prefix| path.starts_with(prefix.as_str())) {
             let path = ObjectPath::parse(path).map_err(|_| Failure::BadPath)?;
             return Ok(Admitted { path, lifetime: Lifetime::Public, chain, url: None });
+        }
+        // Another node of the cluster, known by its certificate, needs no listener's token.
+        if request.peer.identity.is_some() {
+            let path = ObjectPath::parse(path).map_err(|_| Failure::BadPath)?;
+            return Ok(Admitted { path, lifetime: Lifetime::Peer, chain, url: None });
         }
         let signed = verify(target, &self.keys.load(), now).map_err(Failure::Refused)?;
         signed.admit(request.peer.client).map_err(Failure::Refused)?;
@@ -118,7 +123,7 @@ impl Edge {
         admitted: &Admitted,
         object: Arc<Object>,
         conditions: &Conditions<'_>,
-        first: bool,
+        (first, stale): (bool, Option<StaleUse>),
         now: UnixSeconds,
         started: Instant,
     ) -> Result<Response<Body>, FillError> {
@@ -138,7 +143,7 @@ impl Edge {
         // still has a status code.
         let piece = reader.next().await.transpose()?;
         let took_ms = started.elapsed().as_secs_f64() * 1e3;
-        let story = Story { edge: &self.name, presence, prefetched: reader.is_prefetched(), took_ms };
+        let story = Story { edge: &self.name, presence, prefetched: reader.is_prefetched(), stale, took_ms };
         let mut response = respond::answered(&answer, &object, admitted.lifetime, now, &story);
         *response.body_mut() = body(piece, reader, length);
         response.extensions_mut().insert(seen);

@@ -51,6 +51,12 @@ impl FillError {
         }
     }
 
+    /// Whether it is an error in the sense of stale-if-error (RFC 5861 section 4): upstream cannot be
+    /// asked, or fails by its own fault.
+    pub fn is_an_outage(&self) -> bool {
+        matches!(self, Self::Silent | Self::Down | Self::Broken | Self::Refused(500..=504))
+    }
+
     /// Whether it speaks against the upstream itself. A 500 or a nonsensical answer may be about one
     /// object only, and must not cut off the rest.
     pub fn is_the_ways_fault(&self) -> bool {

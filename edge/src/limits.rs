@@ -137,6 +137,10 @@ pub const HEDGES_PER_FILL_MAX: u32 = 2;
 /// nothing about that. Unit: seconds. A day: music does not change, and an outage ends.
 pub const STALE_IF_ERROR_DEFAULT_SECONDS: u64 = 86_400;
 
+/// How long after a failed question about a stale object it is served without asking again, so that
+/// not every listener waits for a silent upstream. Unit: seconds.
+pub const STALE_UNASKED_SECONDS: u64 = 5;
+
 /// Shields that one request asks before it turns to an origin. Unit: shields.
 pub const SHIELDS_TRIED_MAX: u32 = 2;
 

@@ -18,6 +18,8 @@ use needledrop_core::{
     purge::Target,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     limits::{PURGE_STEP_OBJECTS, UNCACHEABLE_SECONDS},
     upstream::Facts,
@@ -45,6 +47,11 @@ pub struct Object {
     born: AtomicU64,
     /// Its first 30 s in bytes as a signed URL told, 0 while none has.
     head_bytes: AtomicU64,
+    /// [`Stale`], taken apart; an allowance that upstream did not state is `u64::MAX`.
+    stale_while_revalidating: AtomicU64,
+    stale_if_error: AtomicU64,
+    /// Upstream failed when asked about it: not asked again before then.
+    unasked_until: AtomicU64,
     gone: AtomicBool,
     /// Whether the store's journal has it as it is now known.
     pub(crate) journaled: AtomicBool,
@@ -65,6 +72,9 @@ impl Object {
             fresh_until: AtomicU64::new(facts.freshness.fresh_until.0),
             born: AtomicU64::new(facts.freshness.born.0),
             head_bytes: AtomicU64::new(0),
+            stale_while_revalidating: AtomicU64::new(facts.freshness.stale.while_revalidating_s),
+            stale_if_error: AtomicU64::new(facts.freshness.stale.if_error_s.unwrap_or(u64::MAX)),
+            unasked_until: AtomicU64::new(0),
             gone: AtomicBool::new(false),
             journaled: AtomicBool::new(false),
             doubtful: AtomicBool::new(false),
@@ -118,6 +128,33 @@ impl Object {
         !self.is_doubtful() && now.0 < self.fresh_until.load(Ordering::Relaxed)
     }
 
+    /// Whether it may be served although stale, while somebody asks upstream (RFC 5861 section 3).
+    pub fn may_serve_while_revalidating(&self, now: UnixSeconds) -> bool {
+        self.is_stale_for_less_than(self.stale_while_revalidating.load(Ordering::Relaxed), now)
+    }
+
+    /// Whether it may be served although stale, because upstream fails (RFC 5861 section 4).
+    /// `default_seconds` is the operator's word where upstream stated nothing (RFC 9111 section 4.2.4).
+    pub fn may_serve_on_error(&self, default_seconds: u64, now: UnixSeconds) -> bool {
+        let stated = self.freshness().stale.if_error_s;
+        self.is_stale_for_less_than(stated.unwrap_or(default_seconds), now)
+    }
+
+    fn is_stale_for_less_than(&self, seconds: u64, now: UnixSeconds) -> bool {
+        let until = self.fresh_until.load(Ordering::Relaxed).saturating_add(seconds);
+        !self.is_doubtful() && !self.is_gone() && now.0 < until
+    }
+
+    /// Upstream failed when asked about it: whoever comes before `until` need not wait for that again.
+    pub fn leave_alone(&self, until: UnixSeconds) {
+        self.unasked_until.store(until.0, Ordering::Relaxed);
+    }
+
+    /// Whether upstream failed a moment ago when asked about it.
+    pub fn is_left_alone(&self, now: UnixSeconds) -> bool {
+        now.0 < self.unasked_until.load(Ordering::Relaxed)
+    }
+
     /// Seconds for which it stays fresh.
     pub fn seconds_left(&self, now: UnixSeconds) -> u64 {
         self.fresh_until.load(Ordering::Relaxed).saturating_sub(now.0)
@@ -132,6 +169,9 @@ impl Object {
     pub fn confirm(&self, freshness: &Freshness) {
         self.fresh_until.store(freshness.fresh_until.0, Ordering::Relaxed);
         self.born.store(freshness.born.0, Ordering::Relaxed);
+        self.stale_while_revalidating.store(freshness.stale.while_revalidating_s, Ordering::Relaxed);
+        self.stale_if_error.store(freshness.stale.if_error_s.unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.unasked_until.store(0, Ordering::Relaxed);
         self.doubtful.store(false, Ordering::Release);
         self.journaled.store(false, Ordering::Relaxed);
     }
@@ -142,6 +182,10 @@ impl Object {
             fresh_until: UnixSeconds(self.fresh_until.load(Ordering::Relaxed)),
             born: UnixSeconds(self.born.load(Ordering::Relaxed)),
             immutable: self.immutable,
+            stale: Stale {
+                while_revalidating_s: self.stale_while_revalidating.load(Ordering::Relaxed),
+                if_error_s: Some(self.stale_if_error.load(Ordering::Relaxed)).filter(|seconds| *seconds != u64::MAX),
+            },
         }
     }
 
@@ -171,6 +215,23 @@ pub struct Freshness {
     pub born: UnixSeconds,
     /// `Cache-Control: immutable` (RFC 8246).
     pub immutable: bool,
+    /// For how long beyond that it may be used after all.
+    pub stale: Stale,
+}
+
+/// What upstream allows to be done with a stale object (RFC 5861). By default nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stale {
+    /// Seconds after its freshness in which it is served while upstream is asked.
+    pub while_revalidating_s: u64,
+    /// Seconds after its freshness in which it is served if upstream fails; `None`: not stated.
+    pub if_error_s: Option<u64>,
+}
+
+impl Default for Stale {
+    fn default() -> Self {
+        Self { while_revalidating_s: 0, if_error_s: Some(0) }
+    }
 }
 
 /// What is remembered under a path.

@@ -14,7 +14,7 @@ use crate::{
     error::FillError,
     fill,
     flight::Interest,
-    limits::{OPENING_ATTEMPTS_MAX, OPENINGS_MAX},
+    limits::{OPENING_ATTEMPTS_MAX, OPENINGS_MAX, STALE_UNASKED_SECONDS},
     object::{Known, Object},
     shelf::Shelf,
     upstream::{Answered, Asked, Condition, Errand, Facts, UpstreamBody},
@@ -51,6 +51,8 @@ pub enum Opened {
         hold: Option<Arc<Interest>>,
         /// Whether this asker's question went upstream, rather than somebody else's.
         first: bool,
+        /// Why it is served although it is stale, if it is.
+        stale: Option<StaleUse>,
     },
     /// It must pass the cache by.
     Uncacheable,
@@ -58,8 +60,21 @@ pub enum Opened {
 
 impl Opened {
     fn known(object: Arc<Object>) -> Self {
-        Self::Object { object, hold: None, first: false }
+        Self::Object { object, hold: None, first: false, stale: None }
     }
+
+    fn stale(object: Arc<Object>, why: StaleUse) -> Self {
+        Self::Object { object, hold: None, first: false, stale: Some(why) }
+    }
+}
+
+/// Why a stale object is served (RFC 5861).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StaleUse {
+    /// Upstream is being asked about it meanwhile.
+    WhileRevalidating,
+    /// Upstream cannot be asked.
+    OnError,
 }
 
 type Outcome = Result<Opened, FillError>;
@@ -97,6 +112,16 @@ impl Shelf {
     async fn open_once(self: &Arc<Self>, chain: &Chain, path: &ObjectPath, hint: Hint, now: UnixSeconds) -> Outcome {
         match self.objects.get(path) {
             Some(Known::Object(object)) if object.is_fresh(now) => return Ok(Opened::known(object)),
+            Some(Known::Object(object)) if object.is_left_alone(now) && self.may_serve_on_error(&object, now) => {
+                self.upstream.counts().stale_served.inc();
+                return Ok(Opened::stale(object, StaleUse::OnError));
+            }
+            Some(Known::Object(object)) if object.may_serve_while_revalidating(now) => {
+                // Somebody asks, in a task of its own, and one for all; this reader does not wait.
+                let _ = self.join_opening(chain, path, Hint::Facts);
+                self.upstream.counts().stale_served.inc();
+                return Ok(Opened::stale(object, StaleUse::WhileRevalidating));
+            }
             Some(Known::Uncacheable(until)) if now < until => return Ok(Opened::Uncacheable),
             _ => {}
         }
@@ -108,6 +133,10 @@ impl Shelf {
             *first = asked;
         }
         Ok(opened)
+    }
+
+    fn may_serve_on_error(&self, object: &Object, now: UnixSeconds) -> bool {
+        object.may_serve_on_error(self.upstream.settings().stale_if_error_seconds, now)
     }
 
     /// The opening of this path under way, or a new one; and whether it is new.
@@ -177,7 +206,12 @@ impl Opening {
 
     async fn revalidate(&self, object: Arc<Object>) -> Outcome {
         let version = self.shelf.objects.next_version();
-        match self.shelf.upstream.ask(self.errand(), Some(&object.validators)).await {
+        let mut errand = self.errand();
+        if self.shelf.may_serve_on_error(&object, self.shelf.clock.now()) {
+            // The stale copy must still leave in time.
+            errand.patience /= 2;
+        }
+        match self.shelf.upstream.ask(errand, Some(&object.validators)).await {
             Ok(Asked::Unchanged(freshness)) => {
                 object.confirm(&freshness);
                 self.shelf.remember(&object);
@@ -192,7 +226,16 @@ impl Opening {
                 self.shelf.forget(&object);
                 Err(FillError::NotFound)
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                let now = self.shelf.clock.now();
+                if !error.is_an_outage() || !self.shelf.may_serve_on_error(&object, now) {
+                    return Err(error);
+                }
+                tracing::debug!(path = %self.path, %error, "served stale");
+                object.leave_alone(now.plus(STALE_UNASKED_SECONDS));
+                self.shelf.upstream.counts().stale_served.inc();
+                Ok(Opened::stale(object, StaleUse::OnError))
+            }
         }
     }
 
@@ -235,7 +278,7 @@ impl Opening {
             facts.start,
             self.chain.clone(),
         ));
-        Opened::Object { object, hold: Some(Arc::new(interest)), first: false }
+        Opened::Object { object, hold: Some(Arc::new(interest)), first: false, stale: None }
     }
 
     fn uncacheable(&self) -> Opened {

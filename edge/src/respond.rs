@@ -4,7 +4,12 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use needledrop_core::{Answer, Problem, Refusal, UnixSeconds};
 use needledrop_http::Body;
 
-use crate::{cache::Presence, error::FillError, object::Object};
+use crate::{
+    cache::Presence,
+    error::FillError,
+    object::{Freshness, Object, Stale},
+    open::StaleUse,
+};
 
 /// What a client of another web origin may read of our answers.
 const EXPOSED: &str =
@@ -115,6 +120,8 @@ pub enum Lifetime {
     Signed(UnixSeconds),
     /// As long as the object is fresh, in any cache.
     Public,
+    /// As upstream said it, to another edge that fills from this one.
+    Peer,
 }
 
 /// What the cache did, for Cache-Status and Server-Timing.
@@ -126,6 +133,8 @@ pub struct Story<'a> {
     pub presence: Presence,
     /// Whether its first block was here, or on its way, because it was expected.
     pub prefetched: bool,
+    /// Why it is served although it is stale, if it is.
+    pub stale: Option<StaleUse>,
     /// Time from request to response head, in milliseconds.
     pub took_ms: f64,
 }
@@ -150,6 +159,9 @@ pub fn answered(
     }
     if let Some(date) = object.validators.last_modified {
         put(headers, header::LAST_MODIFIED, &date.to_http());
+    }
+    if matches!(lifetime, Lifetime::Peer) && !object.tags.is_empty() {
+        put(headers, header::HeaderName::from_static("cache-tag"), &object.tags.join(","));
     }
     if let Some(kind) = &answer.content_type {
         put(headers, header::CONTENT_TYPE, kind);
@@ -201,12 +213,21 @@ pub fn relayed(status: StatusCode, upstream: &HeaderMap, edge: &str, took_ms: f6
 
 fn tell(headers: &mut HeaderMap, object: &Object, now: UnixSeconds, story: &Story<'_>) {
     let (status, short) = match story.presence {
-        Presence::All => (format!("hit; ttl={}", object.seconds_left(now)), "hit"),
+        Presence::All => match story.stale {
+            None => (format!("hit; ttl={}", object.seconds_left(now)), "hit"),
+            // A stale response that is used without waiting for upstream is a hit (RFC 9211 section 2.1).
+            Some(_) => (format!("hit; ttl=-{}", now.since(object.freshness().fresh_until)), "stale"),
+        },
         Presence::Some => ("fwd=partial; stored".to_owned(), "partial"),
         Presence::Flying => ("fwd=uri-miss; collapsed; stored".to_owned(), "collapsed"),
         Presence::None => ("fwd=uri-miss; stored".to_owned(), "miss"),
     };
-    let detail = if story.prefetched { "; detail=prefetched" } else { "" };
+    let detail = match story.stale {
+        Some(StaleUse::WhileRevalidating) => "; detail=stale-while-revalidate",
+        Some(StaleUse::OnError) => "; detail=stale-if-error",
+        None if story.prefetched => "; detail=prefetched",
+        None => "",
+    };
     put(headers, header::HeaderName::from_static("cache-status"), &format!("{}; {status}{detail}", story.edge));
     put(
         headers,
@@ -221,6 +242,7 @@ fn cache_control(object: &Object, lifetime: Lifetime, now: UnixSeconds) -> Strin
     let (scope, limit) = match lifetime {
         Lifetime::Signed(until) => ("private", until.0.saturating_sub(now.0)),
         Lifetime::Public => ("public", u64::MAX),
+        Lifetime::Peer => return told_to_a_peer(&object.freshness()),
     };
     let seconds = object.seconds_left(now).min(limit);
     match (seconds, object.immutable) {
@@ -228,6 +250,27 @@ fn cache_control(object: &Object, lifetime: Lifetime, now: UnixSeconds) -> Strin
         (_, true) => format!("{scope}, max-age={seconds}, immutable"),
         (_, false) => format!("{scope}, max-age={seconds}"),
     }
+}
+
+/// The whole lifetime as upstream stated it; Age tells how much of it is over, and the next edge may
+/// do with a stale copy what this one may.
+fn told_to_a_peer(freshness: &Freshness) -> String {
+    let mut text = format!("public, max-age={}", freshness.fresh_until.since(freshness.born));
+    if freshness.immutable {
+        text += ", immutable";
+    }
+    match freshness.stale {
+        Stale { while_revalidating_s: 0, if_error_s: Some(0) } => text += ", must-revalidate",
+        Stale { while_revalidating_s, if_error_s } => {
+            if while_revalidating_s > 0 {
+                text += &format!(", stale-while-revalidate={while_revalidating_s}");
+            }
+            if let Some(seconds) = if_error_s {
+                text += &format!(", stale-if-error={seconds}");
+            }
+        }
+    }
+    text
 }
 
 /// Rights are in the URL, not in cookies: any page may read what its visitor has a URL for.

@@ -74,7 +74,12 @@ fn object(number: u32) -> Arc<Object> {
             last_modified: None,
         },
         content_type: "audio/ogg".into(),
-        freshness: Freshness { fresh_until: UnixSeconds(u64::MAX), born: UnixSeconds(0), immutable: true },
+        freshness: Freshness {
+            fresh_until: UnixSeconds(u64::MAX),
+            born: UnixSeconds(0),
+            immutable: true,
+            stale: needledrop_edge::object::Stale::default(),
+        },
         tags: vec![format!("album-{}", number / 12)],
     };
     let path = ObjectPath::parse(&format!("/tracks/{number:022}/0123456789abcdef/160.ogg")).unwrap();

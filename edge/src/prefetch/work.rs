@@ -78,7 +78,7 @@ impl Ahead<'_> {
         let (first, last) = (block(target.range.start()), block(target.range.end() - 1));
         let now = self.shelf.clock.now();
         let opened = self.shelf.open(&target.path, Hint::Ahead(first, last, *due), now).await?;
-        let Opened::Object { object, hold, first: is_ours } = opened else { return Ok(()) };
+        let Opened::Object { object, hold, first: is_ours, .. } = opened else { return Ok(()) };
         if let Some(head) = target.head {
             object.learn_head(head.get());
         }

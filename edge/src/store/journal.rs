@@ -32,7 +32,7 @@ use twox_hash::XxHash3_64;
 
 use crate::{
     limits::{JOURNAL_PENDING_BYTES_MAX, JOURNAL_SLACK_LINES},
-    object::{Freshness, Object},
+    object::{Freshness, Object, Stale},
     upstream::Facts,
 };
 
@@ -98,6 +98,8 @@ struct Entry {
     born: u64,
     #[serde(default)]
     immutable: bool,
+    #[serde(default)]
+    stale: Stale,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     head_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
@@ -253,6 +255,7 @@ impl Entry {
             fresh_until: freshness.fresh_until.0,
             born: freshness.born.0,
             immutable: freshness.immutable,
+            stale: freshness.stale,
             head_bytes: object.told_head(),
             tags: object.tags.clone(),
         }
@@ -278,6 +281,7 @@ impl Entry {
                 fresh_until: UnixSeconds(if doubtful { 0 } else { self.fresh_until }),
                 born: UnixSeconds(self.born),
                 immutable: self.immutable,
+                stale: self.stale,
             },
             tags: self.tags,
         };
@@ -358,7 +362,12 @@ mod tests {
             end: 0,
             validators: Validators { etag: Some(EntityTag::strong("v1")), last_modified: Some(UnixSeconds(5)) },
             content_type: "audio/ogg".into(),
-            freshness: Freshness { fresh_until: UnixSeconds(900), born: UnixSeconds(100), immutable: true },
+            freshness: Freshness {
+                fresh_until: UnixSeconds(900),
+                born: UnixSeconds(100),
+                immutable: true,
+                stale: Stale::default(),
+            },
             tags: vec!["album-1".into()],
         };
         Object::new(VersionId(version), ObjectPath::parse(path).unwrap(), &facts)

@@ -7,14 +7,14 @@ use needledrop_core::{
     ByteRange, EntityTag, ObjectPath, UnixSeconds, Validators,
     block::OBJECT_BYTES_MAX,
     content_type_for,
-    freshness::{Exchange, Statement, judge},
+    freshness::{Directives, Exchange, Statement, judge},
     range::ContentRange,
 };
 
 use crate::{
     error::FillError,
     limits::{TAG_BYTES_MAX, TAGS_MAX},
-    object::Freshness,
+    object::{Freshness, Stale},
 };
 
 /// What a successful answer says of the object.
@@ -128,6 +128,16 @@ pub(super) fn freshness_of(headers: &HeaderMap, now: UnixSeconds) -> Option<Fres
         fresh_until: storage.fresh_until,
         born: now.minus(storage.initial_age_s),
         immutable: storage.immutable,
+        stale: match storage.must_revalidate {
+            true => Stale::default(),
+            false => {
+                let stated = Directives::parse(cache_control.as_deref().unwrap_or(""));
+                Stale {
+                    while_revalidating_s: storage.stale_while_revalidate_s,
+                    if_error_s: stated.stale_if_error.map(|_| storage.stale_if_error_s),
+                }
+            }
+        },
     })
 }
 

@@ -14,6 +14,8 @@ mod purge;
 mod ranges_and_conditions;
 mod rights;
 mod seen;
+mod stale;
 mod stalls;
 mod survives;
+mod tiers;
 mod upstream_trouble;
