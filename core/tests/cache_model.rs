@@ -103,6 +103,11 @@ impl Model {
     }
 }
 
+/// Some are awaited, some are not.
+fn block_is_odd(key: BlockKey) -> bool {
+    key.block % 2 == 1
+}
+
 fn run(shape: Shape, ops: Vec<Op>) -> Result<(), TestCaseError> {
     let mut index = Index::new(SLOTS, shape);
     let mut model = Model::default();
@@ -120,7 +125,11 @@ fn run(shape: Shape, ops: Vec<Op>) -> Result<(), TestCaseError> {
                 model.reserved(answer)?;
                 if let Some(slot) = answer {
                     let lease = lease.map(|seconds| model.now + seconds);
-                    index.publish(key, slot, Arrival { class, lease_until: lease.map(UnixSeconds) });
+                    index.publish(
+                        key,
+                        slot,
+                        Arrival { class, lease_until: lease.map(UnixSeconds), awaited: block_is_odd(key) },
+                    );
                     model.publish(key, slot, class, lease);
                 }
             }
@@ -191,7 +200,7 @@ fn a_cache_of_which_everything_was_used_still_makes_room() {
         for block in 0..3_000 {
             let slot = index.reserve(key(block), Class::Body, UnixSeconds(0), |_| false);
             let slot = slot.unwrap_or_else(|| panic!("{policy} gave nothing at block {block}"));
-            index.publish(key(block), slot, Arrival { class: Class::Body, lease_until: None });
+            index.publish(key(block), slot, Arrival { class: Class::Body, lease_until: None, awaited: false });
             (0..3).for_each(|_| assert!(index.lookup(key(block), UnixSeconds(0)).is_some()));
         }
     }

@@ -61,7 +61,7 @@ fn bytes_a_block(slots: u32, policy: PolicyKind) -> (f64, f64) {
     for block in 0..3 * slots {
         let class = if block % 40 < 5 { Class::Head } else { Class::Body };
         let slot = index.reserve(key(block), class, UnixSeconds(1), |_| false).expect("nothing is pinned");
-        index.publish(key(block), slot, Arrival { class, lease_until: None });
+        index.publish(key(block), slot, Arrival { class, lease_until: None, awaited: false });
         index.lookup(key(block / 2), UnixSeconds(1));
     }
     assert_eq!(index.len(), slots as usize);

@@ -211,7 +211,11 @@ impl Cache {
         match written {
             // A flight that is no longer in the table was forgotten with its version.
             Some((slot, Ok(()))) if ours => {
-                table.index.publish(key, slot, Arrival { class, lease_until: flight.lease_until() });
+                table.index.publish(
+                    key,
+                    slot,
+                    Arrival { class, lease_until: flight.lease_until(), awaited: !flight.is_wanted() },
+                );
                 drop(table);
                 flight.settle();
             }

@@ -65,10 +65,15 @@ impl Flight {
         self.run.join()
     }
 
+    /// Whether a reader has come for this very block.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
     /// Until when the cache should keep the block for a reader who has not come yet; `None` if
     /// it was not prefetched, or its reader is here.
     pub fn lease_until(&self) -> Option<UnixSeconds> {
-        if self.wanted.load(Ordering::Relaxed) { None } else { self.run.lease_until }
+        if self.is_wanted() { None } else { self.run.lease_until }
     }
 
     /// Takes the room in the budget that this block's bytes will use.

@@ -74,6 +74,9 @@ pub struct Arrival {
     pub class: Class,
     /// For a prefetched block, when it should have been used.
     pub lease_until: Option<UnixSeconds>,
+    /// Whether the reader for whom it was fetched has yet to come to it: then its first use is
+    /// the one that brought it here, and says nothing of how often it is wanted.
+    pub awaited: bool,
 }
 
 impl Index {
@@ -109,7 +112,7 @@ impl Index {
         }
         if self.slots.place(hit.slot) == Place::LEASED {
             self.end_lease(hit.slot);
-        } else {
+        } else if !self.slots.take_awaited(hit.slot) {
             let order = self.order_of(key, hit.class);
             self.orders[order].touch(&mut self.slots, hit.slot);
         }
@@ -148,6 +151,9 @@ impl Index {
         debug_assert_eq!(self.slots.place(slot), Place::RESERVED, "only what was reserved is published");
         self.remove(key);
         self.slots.assign(slot, key, arrival.class, arrival.lease_until.is_some());
+        if arrival.awaited {
+            self.slots.set_awaited(slot);
+        }
         self.slots.set_lease(slot, arrival.lease_until.map_or(0, seconds));
         self.count_in(slot);
         if arrival.lease_until.is_none() {
@@ -176,7 +182,7 @@ impl Index {
             return false;
         }
         self.slots.take(slot);
-        self.publish(key, slot, Arrival { class, lease_until: None });
+        self.publish(key, slot, Arrival { class, lease_until: None, awaited: false });
         true
     }
 

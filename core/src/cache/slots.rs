@@ -68,14 +68,15 @@ pub(super) struct Slots {
     /// The second at which a lease ends; 32 bits reach the year 2106.
     leases: Box<[u32]>,
     places: Box<[Place]>,
-    /// How often it was used, as a policy counts; and two flags.
+    /// How often it was used, as a policy counts; and three flags.
     marks: Box<[u8]>,
     lists: [List; Place::COUNT],
 }
 
 const HEAD: u8 = 0x80;
 const PREFETCHED: u8 = 0x40;
-const USES: u8 = 0x3f;
+const AWAITED: u8 = 0x20;
+const USES: u8 = 0x1f;
 
 impl Slots {
     /// All of them free, the lowest number in front.
@@ -126,6 +127,19 @@ impl Slots {
 
     pub(super) fn clear_prefetched(&mut self, slot: Slot) {
         self.marks[slot.0 as usize] &= !PREFETCHED;
+    }
+
+    /// Its reader is still on the way to it.
+    pub(super) fn set_awaited(&mut self, slot: Slot) {
+        self.marks[slot.0 as usize] |= AWAITED;
+    }
+
+    /// Whether its reader was on the way; the reader is here now.
+    pub(super) fn take_awaited(&mut self, slot: Slot) -> bool {
+        let mark = &mut self.marks[slot.0 as usize];
+        let was = *mark & AWAITED != 0;
+        *mark &= !AWAITED;
+        was
     }
 
     /// The number of uses that a policy has noted.
