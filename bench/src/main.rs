@@ -3,6 +3,7 @@
 
 mod backends;
 mod beside;
+mod replay;
 mod sim;
 
 use clap::Parser;
@@ -22,12 +23,15 @@ enum Command {
     Beside(beside::Args),
     /// Traces through the eviction policies: start misses, byte hits and upstream bytes
     Sim(sim::Args),
+    /// A trace through a real edge, beside the simulator
+    Replay(replay::Args),
 }
 
 fn main() -> std::process::ExitCode {
     let done = match Cli::parse().command {
         Command::Backends(args) => backends::run(&args).map_err(|error| error.to_string()),
         Command::Beside(args) => beside::run(&args).map_err(|error| error.to_string()),
+        Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
         Command::Sim(args) => sim::run(&args).map_err(|error| error.to_string()),
     };
     match done {

@@ -4,12 +4,10 @@ use lru::LruCache;
 use needledrop_core::{
     BLOCK_BYTES, UnixSeconds,
     cache::{Arrival, BlockKey, Class, Index, Shape, VersionId},
+    prefetch::target::MARGIN_SECONDS,
 };
 
 use super::trace::{Event, Object, ObjectId, Trace};
-
-/// How long a lease lasts beyond the moment when the next track was due. Unit: seconds.
-const LEASE_MARGIN_SECONDS: u64 = 30;
 
 /// What a run is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +155,7 @@ impl BlockCache {
 
     fn store(&mut self, now: u64, key: BlockKey, class: Class, lease_until: Option<UnixSeconds>) {
         if let Some(slot) = self.index.reserve(key, class, UnixSeconds(now), |_| false) {
-            self.index.publish(key, slot, Arrival { class, lease_until });
+            self.index.publish(key, slot, Arrival { class, lease_until, awaited: false });
         }
     }
 }
@@ -195,7 +193,7 @@ impl Cache for BlockCache {
         if !self.blocks.prefetch || bytes == 0 {
             return 0;
         }
-        let lease = UnixSeconds(now + due_seconds + LEASE_MARGIN_SECONDS);
+        let lease = UnixSeconds(now + due_seconds + MARGIN_SECONDS);
         let mut fetched = 0;
         for block in blocks(0, bytes.min(object.len)).take(self.blocks.prefetch_blocks as usize) {
             if !self.index.contains(key(id, block)) {

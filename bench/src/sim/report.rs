@@ -82,9 +82,11 @@ pub fn write(folder: &Path, reports: &[Report]) -> io::Result<()> {
     let date = today();
     std::fs::create_dir_all(folder)?;
     let tables: Vec<String> = reports.iter().map(Report::markdown).collect();
+    let command: Vec<String> = std::env::args().skip(1).collect();
+    let command = command.join(" ");
     let text = format!(
         "# The cache's policies, simulated on {date}\n\n\
-         Made by `cargo run --release -p needledrop-bench -- sim --out bench/results`; what is what stands in \
+         Made by `cargo run --release -p needledrop-bench -- {command}`; what is what stands in \
          [the README](../README.md).\n\n![start misses and upstream bytes](cache-{date}.svg)\n\n{}",
         tables.join("\n")
     );
