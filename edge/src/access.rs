@@ -156,7 +156,7 @@ impl Drop for Entry {
 fn served(cache_status: Option<&str>) -> Served {
     let Some(text) = cache_status else { return Served::Refused };
     let says = |word: &str| text.split(';').any(|part| part.trim() == word);
-    if says("fwd=stale") {
+    if says("fwd=stale") || text.contains("; detail=stale-") {
         Served::Stale
     } else if says("hit") {
         Served::Hit
@@ -239,7 +239,7 @@ mod tests {
         for (text, expected) in [
             ("edge; hit; ttl=12", Served::Hit),
             ("edge; hit; ttl=12; detail=prefetched", Served::Hit),
-            ("edge; hit; fwd=stale; ttl=-3", Served::Stale),
+            ("edge; hit; ttl=-3; detail=stale-if-error", Served::Stale),
             ("edge; fwd=partial; stored", Served::Partial),
             ("edge; fwd=uri-miss; collapsed; stored", Served::Collapsed),
             ("edge; fwd=uri-miss; stored", Served::Miss),

@@ -136,7 +136,8 @@ impl Edge {
         let mut answer = answer(conditions.method, &outcome, object.len, &object.content_type, &object.validators);
         let segments = std::mem::take(&mut answer.body);
         let length = answer.content_length;
-        let holder = admitted.url.as_ref().map_or_else(Holder::default, Holder::of);
+        let mut holder = admitted.url.as_ref().map_or_else(Holder::default, Holder::of);
+        holder.is_edge = matches!(admitted.lifetime, Lifetime::Peer);
         let seen = Seen::new(holder, object.clone(), segments.clone());
         let mut reader = Reader::new(self.shelf.clone(), object.clone(), segments).on_behalf_of(admitted.chain.clone());
         // The first bytes are waited for before the head is sent: until then a failure
