@@ -11,6 +11,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use crate::upstreams;
+
 /// The file in the working folder that is read without being named.
 pub const DEFAULT_FILE: &str = "needledrop.toml";
 
@@ -78,8 +80,23 @@ pub struct Edge {
     pub key: Option<PathBuf>,
     /// The file of signing keys.
     pub keys: Option<PathBuf>,
-    /// Scheme and authority of the upstream.
-    pub upstream: Option<String>,
+    /// Origins: a URL, or a list of URLs and of tables of `url` and `weight` (0 is a spare).
+    #[serde(deserialize_with = "upstreams::one_or_many")]
+    pub upstream: Vec<upstreams::Node>,
+    /// Edges to fill from before an origin is asked: those of the own `region`, or of none.
+    #[serde(deserialize_with = "upstreams::one_or_many")]
+    pub shields: Vec<upstreams::Node>,
+    /// Where this edge stands.
+    pub region: Option<String>,
+    /// What upstreams are asked for with HEAD to see whether they are alive, such as "/"; without it
+    /// only real requests tell.
+    pub health_path: Option<String>,
+    /// How long a request that nothing has been sent of waits before it is a 504, in ms.
+    pub first_byte_ms: Option<u64>,
+    /// How long stale objects are served in an outage where upstream stated nothing, in seconds.
+    pub stale_if_error: Option<u64>,
+    /// The authority of other edges' certificates, PEM: with one of them no signed URL is needed.
+    pub client_ca: Option<PathBuf>,
     /// Authorities to trust upstream, PEM; without it the system's.
     pub upstream_ca: Option<PathBuf>,
     /// Certificate to show upstream, PEM.

@@ -9,19 +9,19 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use http::Uri;
 use needledrop_core::{Cidr, Keyring, cache::Shape};
-use needledrop_edge::limits::{
-    DELIVERIES_BYTES_DEFAULT, UPSTREAM_CONNECT_TIMEOUT, UPSTREAM_HEADERS_TIMEOUT, UPSTREAM_STALL_TIMEOUT,
-};
+use needledrop_edge::limits::DELIVERIES_BYTES_DEFAULT;
 use needledrop_edge::purge::Log;
 use needledrop_edge::{
-    Clock, Deliveries, Edge, Shelf, Slab, Upstream,
+    Clock, Deliveries, Edge, Shelf, Slab,
     slab::{self, Backend},
 };
-use needledrop_http::{Certificates, Client, ClientConfig, Doors, DoorsConfig, Identity, Roots};
+use needledrop_http::{Certificates, ClientAuth, ClientCa, Doors, DoorsConfig, Identity, Roots};
 
-use crate::{admin, config, keyfile, origin, serve, units};
+use crate::{
+    admin, config, keyfile, origin, serve, units,
+    upstreams::{self, Plan},
+};
 
 /// Time for listeners to finish what they are fetching: two steps of 512 KiB on a slow line.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -32,9 +32,21 @@ const CACHE_SIZE: &str = "1GiB";
 /// Arguments of `needledrop edge`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Scheme and authority of the upstream, such as https://origin.example:4500
-    #[arg(long, env = "NEEDLEDROP_EDGE_UPSTREAM", value_name = "URL")]
-    upstream: Option<String>,
+    /// Scheme and authority of an origin, such as https://origin.example:4500 (repeatable)
+    #[arg(long, env = "NEEDLEDROP_EDGE_UPSTREAM", value_name = "URL", value_delimiter = ',')]
+    upstream: Vec<String>,
+
+    /// Another edge to fill from, shown the certificate of --client-cert (repeatable)
+    #[arg(long, env = "NEEDLEDROP_EDGE_SHIELD", value_name = "URL", value_delimiter = ',')]
+    shield: Vec<String>,
+
+    /// The region of this edge, by which shields are chosen
+    #[arg(long, env = "NEEDLEDROP_EDGE_REGION", value_name = "NAME")]
+    region: Option<String>,
+
+    /// The authority of other edges' certificates, PEM: such a peer needs no signed URL
+    #[arg(long, env = "NEEDLEDROP_EDGE_CLIENT_CA", value_name = "FILE")]
+    client_ca: Option<PathBuf>,
 
     /// Plain HTTP listener (repeatable)
     #[arg(long, env = "NEEDLEDROP_EDGE_LISTEN", value_name = "ADDR", value_delimiter = ',')]
@@ -104,7 +116,14 @@ impl Args {
     /// Flags and environment go over the file.
     pub fn decide(&self, config: &mut config::Edge) {
         let certs = needledrop_http::DevCerts::paths(Path::new("certs"));
-        config.upstream = self.upstream.clone().or(config.upstream.take());
+        if !self.upstream.is_empty() {
+            config.upstream = self.upstream.iter().map(|url| url.as_str().into()).collect();
+        }
+        if !self.shield.is_empty() {
+            config.shields = self.shield.iter().map(|url| url.as_str().into()).collect();
+        }
+        config.region = self.region.clone().or(config.region.take());
+        config.client_ca = self.client_ca.clone().or(config.client_ca.take());
         if !self.listen.is_empty() || !self.tls_listen.is_empty() {
             config.listen.clone_from(&self.listen);
             config.tls_listen.clone_from(&self.tls_listen);
@@ -132,7 +151,9 @@ impl Args {
 
 /// Runs the subcommand until it is told to stop.
 pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
-    let upstream = config.upstream.as_deref().ok_or("say where the origin is: --upstream https://HOST:PORT")?;
+    if config.upstream.is_empty() && config.shields.is_empty() {
+        return Err("say where the origin is: --upstream https://HOST:PORT".into());
+    }
     if config.listen.is_empty() && config.tls_listen.is_empty() {
         return Err("say where to listen: --listen ADDR for plain HTTP, --tls-listen ADDR for TLS and QUIC".into());
     }
@@ -145,16 +166,28 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
         _ => return Err("--client-cert and --client-key go together".into()),
     };
     let slab = slab(&config, data)?;
-    let shelf = shelf(upstream, roots.clone(), identity.clone(), slab)?;
+    let name = parse_name(config.name.as_deref().unwrap_or("needledrop"))?;
+    let plan = Plan {
+        name: &name,
+        region: config.region.as_deref(),
+        origins: &config.upstream,
+        shields: &config.shields,
+        health: config.health_path.as_deref(),
+        first_byte_ms: config.first_byte_ms,
+        stale_if_error: config.stale_if_error,
+        roots: roots.clone(),
+        identity: identity.clone(),
+    };
+    let shelf = shelf(plan, slab)?;
     if let Some(log) = deliveries(&config)? {
         shelf.keep_deliveries(log);
     }
     let certificates = certificates(&config)?;
     let doors_config = doors_config(&config, certificates.clone())?;
-    let name = parse_name(config.name.as_deref().unwrap_or("needledrop"))?;
     let office = admin::Office::new(config.admin.clone(), data, certificates.clone(), roots, identity)?;
     let edge = Edge::new(name.clone(), keys.clone(), config.public.clone().unwrap_or_default(), shelf.clone());
     serve::block_on(async move {
+        shelf.upstream.start_checks();
         let doors = Doors::bind(doors_config).map_err(|error| error.to_string())?;
         for address in doors.plain_addrs() {
             println!("edge on http://{address}");
@@ -201,25 +234,12 @@ pub fn slab(config: &config::Edge, data: &Path) -> Result<Arc<Slab>, String> {
 }
 
 /// Objects, blocks and the way upstream. Blocks on files.
-pub fn shelf(upstream: &str, roots: Roots, identity: Option<Identity>, slab: Arc<Slab>) -> Result<Arc<Shelf>, String> {
-    let base: Uri = upstream.parse().map_err(|error| format!("--upstream {upstream}: {error}"))?;
-    if base.scheme().is_none() || base.authority().is_none() || base.path() != "/" || base.query().is_some() {
-        return Err(format!("--upstream {upstream}: write it as https://HOST:PORT, without a path"));
-    }
-    let client = Client::new(&ClientConfig {
-        roots,
-        identity,
-        connect_timeout: UPSTREAM_CONNECT_TIMEOUT,
-        head_timeout: UPSTREAM_HEADERS_TIMEOUT,
-        body_timeout: UPSTREAM_STALL_TIMEOUT,
-        ..ClientConfig::default()
-    });
-    let client = client.map_err(|error| format!("upstream: {error}"))?;
+pub fn shelf(plan: Plan<'_>, slab: Arc<Slab>) -> Result<Arc<Shelf>, String> {
+    let clock = Clock::system();
+    let upstreams = upstreams::group(plan, &clock)?;
     // The slab's lock is held: the log, like the slab, is one process's alone.
     let purges = Log::open(slab.dir()).map_err(|error| error.to_string())?;
-    let clock = Clock::system();
-    let upstream = Upstream::new(client, &base, clock.clone());
-    Ok(Shelf::with_purges(slab, upstream, clock, Shape::default(), purges))
+    Ok(Shelf::with_purges(slab, upstreams, clock, Shape::default(), purges))
 }
 
 /// The name of an edge is a token in structured fields (RFC 9651 section 3.3.4).
@@ -257,6 +277,7 @@ fn doors_config(config: &config::Edge, certificates: Option<Arc<Certificates>>) 
         trusted: trusted.map_err(|error| format!("trusted: {error}"))?,
         proxy_v2: config.proxy_v2,
         alt_svc: config.tls_listen.first().map(SocketAddr::port).filter(|port| *port != 0),
+        client_ca: config.client_ca.clone().map(|pem| ClientCa { pem, auth: ClientAuth::Optional }),
         ..DoorsConfig::default()
     })
 }

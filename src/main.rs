@@ -25,6 +25,7 @@ mod sign;
 mod source;
 mod units;
 mod up;
+mod upstreams;
 mod verify;
 
 /// About a tenth less CPU on HTTP/3 than the system's allocator.

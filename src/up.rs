@@ -18,7 +18,10 @@ use needledrop_edge::Edge;
 use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Identity, Roots, Running};
 use needledrop_origin::{Origin, Vault};
 
-use crate::{admin, api::Api, config, edge, front::Front, keyfile, listing::Listing, origin, serve, source::Source};
+use crate::{
+    admin, api::Api, config, edge, front::Front, keyfile, listing::Listing, origin, serve, source::Source,
+    upstreams::Plan,
+};
 
 /// Page and audio over plain HTTP: loopback only, so nothing must be trusted first.
 const LISTEN: &str = "127.0.0.1:4040";
@@ -98,7 +101,8 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         let identity = Identity { certificate: certs.edge.clone(), key: certs.edge_key.clone() };
         let cache = config::Edge { cache_size: config.cache_size.clone(), ..config::Edge::default() };
         let slab = edge::slab(&cache, data)?;
-        let shelf = edge::shelf(&upstream, Roots::Pem(certs.ca.clone()), Some(identity), slab)?;
+        let shelf =
+            edge::shelf(Plan::simple(&[upstream.as_str().into()], Roots::Pem(certs.ca.clone()), identity), slab)?;
         let certificates = Certificates::load(&certs.server, &certs.server_key).map_err(|error| error.to_string())?;
         let doors = open_doors(&config, &certificates)?;
         let ingesting = Arc::new(AtomicBool::new(source.has_work()));
