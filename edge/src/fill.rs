@@ -188,7 +188,9 @@ impl Fill {
     /// Sends for a rival, if somebody waits and the budget allows it.
     fn hedge(&mut self) -> Option<Rival> {
         let wish = self.wish()?;
-        if self.hedges_left == 0 || self.run.is_deserted() || !self.shelf.upstream.may_try_again() {
+        // What is fetched ahead has time, until its listener comes.
+        let is_awaited = self.flights.front().is_some_and(|(_, flight)| flight.lease_until().is_none());
+        if !is_awaited || self.run.is_deserted() || self.hedges_left == 0 || !self.shelf.upstream.may_try_again() {
             return None;
         }
         self.hedges_left -= 1;

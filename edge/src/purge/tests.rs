@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     clock::Clock,
     limits::CACHE_BYTES_MIN,
-    object::{Freshness, Object},
+    object::{Freshness, Object, Stale},
     slab::Slab,
     upstream::Facts,
 };
@@ -26,7 +26,12 @@ fn full() -> (Objects, Cache, tempfile::TempDir) {
     let objects = Objects::new(OBJECTS as usize);
     for number in 0..OBJECTS {
         let bytes = u64::from(BLOCKS_EACH) * needledrop_core::BLOCK_BYTES;
-        let freshness = Freshness { fresh_until: UnixSeconds(u64::MAX), born: UnixSeconds(0), immutable: true };
+        let freshness = Freshness {
+            fresh_until: UnixSeconds(u64::MAX),
+            born: UnixSeconds(0),
+            immutable: true,
+            stale: Stale::default(),
+        };
         let facts = Facts {
             len: bytes,
             start: 0,

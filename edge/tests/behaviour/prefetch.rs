@@ -9,7 +9,7 @@ use needledrop_core::{
 };
 use needledrop_edge::{
     Clock,
-    limits::{FLYING_BLOCKS_MAX, PREFETCH_FLYING_BLOCKS_MAX},
+    limits::{FLYING_BLOCKS_MAX, HEDGE_AFTER, PREFETCH_FLYING_BLOCKS_MAX},
     prefetch::{Heeded, Tally, push},
 };
 use needledrop_http::{Handler, Request};
@@ -285,6 +285,20 @@ async fn a_prefetched_head_is_kept_until_it_is_due() {
     flood(100).await;
     // How much of it the policy keeps then is the policy's business.
     assert!(world.tally().wasted > 0, "nobody came for it");
+}
+
+#[tokio::test]
+async fn a_head_that_stalls_is_asked_for_again_only_when_its_listener_comes() {
+    let world = world().await;
+    world.origin.change(NEXT, |next| next.pause_after = Some(1_000));
+    world.play(&world.url(HERE, &claims(NEXT)), &[]).await.bytes().await.unwrap();
+    world.asked(|world| world.gets_of(NEXT).len() == 1).await;
+    world.origin.change(NEXT, |next| next.pause_after = None);
+    tokio::time::sleep(HEDGE_AFTER * 2).await;
+    assert_eq!(world.gets_of(NEXT).len(), 1);
+    let next = world.play(&world.url(NEXT, &no_next()), &[]).await;
+    assert_eq!(next.bytes().await.unwrap(), world::noise(65_536)[..]);
+    assert_eq!(world.gets_of(NEXT).len(), 2);
 }
 
 #[tokio::test]
