@@ -21,8 +21,9 @@ const DEBIAN: &[(&str, &str)] = &[
     ("/usr/share/doc/python3-venv", "python3-venv"),
 ];
 
-/// What goes into the virtual environment: a QUIC client that nobody here wrote, and an HTTP/2 framing layer.
-const PYTHON: &[&str] = &["aioquic==1.2.0", "h2==4.1.0"];
+/// What goes into the virtual environment: a QUIC client that nobody here wrote, an HTTP/2 framing layer, and the reader
+/// of metrics that scrapers agree with.
+const PYTHON: &[&str] = &["aioquic==1.2.0", "h2==4.1.0", "prometheus-client==0.22.1"];
 /// Drives Chromium; the `-core` package brings no browser of its own.
 const NPM: &[&str] = &["playwright-core@1.49.1"];
 /// The first release whose configuration `deny.toml` is written for.

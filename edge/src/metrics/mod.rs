@@ -159,6 +159,7 @@ mod tests {
             "needledrop_edge_answers_total{end=\"left\"} 1",
             "needledrop_edge_requests_by_protocol_total{protocol=\"h3\"} 1",
             "needledrop_edge_start_seconds_bucket{le=\"0.0005\",class=\"head\",outcome=\"hit\"} 1",
+            "needledrop_edge_start_seconds_bucket{le=\"+Inf\",class=\"head\",outcome=\"hit\"} 1",
             "needledrop_edge_start_seconds_count{class=\"none\",outcome=\"refused\"} 1",
             "needledrop_edge_reactor_major_faults_total",
         ] {
