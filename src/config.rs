@@ -107,6 +107,8 @@ pub struct Edge {
     pub cache: Option<PathBuf>,
     /// Cache size, such as "20GiB".
     pub cache_size: Option<String>,
+    /// Who leaves when the cache is full: "s3-fifo", "w-tinylfu", "sieve" or "lru".
+    pub cache_policy: Option<String>,
     /// How blocks come out of the cache's files: "mmap" or "pread".
     pub cache_backend: Option<String>,
     /// The folder of delivery records; without it none are kept. They stay until somebody ships them.

@@ -9,7 +9,10 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use needledrop_core::{Cidr, Keyring, cache::Shape};
+use needledrop_core::{
+    Cidr, Keyring,
+    cache::{PolicyKind, Shape},
+};
 use needledrop_edge::limits::DELIVERIES_BYTES_DEFAULT;
 use needledrop_edge::purge::Log;
 use needledrop_edge::{
@@ -92,6 +95,10 @@ pub struct Args {
     #[arg(long, env = "NEEDLEDROP_EDGE_CACHE_BACKEND", value_name = "BACKEND")]
     cache_backend: Option<String>,
 
+    /// Who leaves when the cache is full: s3-fifo, w-tinylfu, sieve or lru [default: s3-fifo]
+    #[arg(long, env = "NEEDLEDROP_EDGE_CACHE_POLICY", value_name = "POLICY")]
+    cache_policy: Option<String>,
+
     /// Keep delivery records in this folder, until they are shipped over the admin port
     #[arg(long, env = "NEEDLEDROP_EDGE_DELIVERIES", value_name = "DIR")]
     deliveries: Option<PathBuf>,
@@ -136,6 +143,8 @@ impl Args {
         config.client_key = self.client_key.clone().or(config.client_key.take());
         config.cache = self.cache.clone().or(config.cache.take());
         config.cache_size = self.cache_size.clone().or(config.cache_size.take()).or(Some(CACHE_SIZE.into()));
+        config.cache_policy =
+            self.cache_policy.clone().or(config.cache_policy.take()).or(Some(Shape::default().policy.to_string()));
         config.cache_backend =
             self.cache_backend.clone().or(config.cache_backend.take()).or(Some(Backend::default().to_string()));
         config.deliveries = self.deliveries.clone().or(config.deliveries.take());
@@ -178,7 +187,7 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
         roots: roots.clone(),
         identity: identity.clone(),
     };
-    let shelf = shelf(plan, slab)?;
+    let shelf = shelf(plan, slab, shape(&config)?)?;
     if let Some(log) = deliveries(&config)? {
         shelf.keep_deliveries(log);
     }
@@ -233,13 +242,20 @@ pub fn slab(config: &config::Edge, data: &Path) -> Result<Arc<Slab>, String> {
     Slab::open_with(&dir, slab::Options { bytes, backend, drill: None }).map_err(|error| error.to_string())
 }
 
+/// The policy of the cache.
+fn shape(config: &config::Edge) -> Result<Shape, String> {
+    let policy = config.cache_policy.as_deref().map(str::parse::<PolicyKind>).transpose();
+    let policy = policy.map_err(|error| format!("cache policy: {error}"))?;
+    Ok(policy.map_or_else(Shape::default, |policy| Shape { policy, ..Shape::default() }))
+}
+
 /// Objects, blocks and the way upstream. Blocks on files.
-pub fn shelf(plan: Plan<'_>, slab: Arc<Slab>) -> Result<Arc<Shelf>, String> {
+pub fn shelf(plan: Plan<'_>, slab: Arc<Slab>, shape: Shape) -> Result<Arc<Shelf>, String> {
     let clock = Clock::system();
     let upstreams = upstreams::group(plan, &clock)?;
     // The slab's lock is held: the log, like the slab, is one process's alone.
     let purges = Log::open(slab.dir()).map_err(|error| error.to_string())?;
-    Ok(Shelf::with_purges(slab, upstreams, clock, Shape::default(), purges))
+    Ok(Shelf::with_purges(slab, upstreams, clock, shape, purges))
 }
 
 /// The name of an edge is a token in structured fields (RFC 9651 section 3.3.4).

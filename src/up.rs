@@ -14,6 +14,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use http::Uri;
+use needledrop_core::cache::Shape;
 use needledrop_edge::Edge;
 use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Identity, Roots, Running};
 use needledrop_origin::{Origin, Vault};
@@ -101,8 +102,11 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         let identity = Identity { certificate: certs.edge.clone(), key: certs.edge_key.clone() };
         let cache = config::Edge { cache_size: config.cache_size.clone(), ..config::Edge::default() };
         let slab = edge::slab(&cache, data)?;
-        let shelf =
-            edge::shelf(Plan::simple(&[upstream.as_str().into()], Roots::Pem(certs.ca.clone()), identity), slab)?;
+        let shelf = edge::shelf(
+            Plan::simple(&[upstream.as_str().into()], Roots::Pem(certs.ca.clone()), identity),
+            slab,
+            Shape::default(),
+        )?;
         let certificates = Certificates::load(&certs.server, &certs.server_key).map_err(|error| error.to_string())?;
         let doors = open_doors(&config, &certificates)?;
         let ingesting = Arc::new(AtomicBool::new(source.has_work()));

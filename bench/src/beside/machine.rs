@@ -9,7 +9,7 @@ const TICKS: f64 = 100.0;
 pub fn cpu_seconds(pid: u32) -> io::Result<f64> {
     let mut ticks = 0;
     for pid in family(pid)? {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let Some(stat) = read_if_there(&format!("/proc/{pid}/stat"))? else { continue };
         // The name in brackets may hold spaces; fields 14 and 15 are counted behind it.
         let fields: Vec<_> = stat.rsplit(')').next().unwrap_or("").split_whitespace().collect();
         ticks += fields.get(11..13).into_iter().flatten().filter_map(|field| field.parse::<u64>().ok()).sum::<u64>();
@@ -21,7 +21,7 @@ pub fn cpu_seconds(pid: u32) -> io::Result<f64> {
 pub fn memory_bytes(pid: u32) -> io::Result<u64> {
     let mut total = 0;
     for pid in family(pid)? {
-        let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+        let Some(rollup) = read_if_there(&format!("/proc/{pid}/smaps_rollup"))? else { continue };
         let kib = |name: &str| {
             let line = rollup.lines().find(|line| line.starts_with(name));
             line.and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0)
@@ -61,12 +61,31 @@ fn family(pid: u32) -> io::Result<Vec<u32>> {
     let mut next = 0;
     while let Some(parent) = found.get(next).copied() {
         next += 1;
-        for task in fs::read_dir(format!("/proc/{parent}/task"))? {
-            let children = fs::read_to_string(task?.path().join("children")).unwrap_or_default();
+        let tasks = match fs::read_dir(format!("/proc/{parent}/task")) {
+            Err(error) if is_gone(&error) && parent != pid => continue,
+            tasks => tasks?,
+        };
+        for task in tasks {
+            // A thread may end between the listing and this.
+            let children = read_if_there(&task?.path().join("children").to_string_lossy())?.unwrap_or_default();
             found.extend(children.split_whitespace().filter_map(|child| child.parse::<u32>().ok()));
         }
     }
     Ok(found)
+}
+
+/// A process that ended between the listing and the look has nothing to tell.
+fn read_if_there(path: &str) -> io::Result<Option<String>> {
+    match fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// ENOENT, or ESRCH from a file of a process that ended while it was read.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(3)
 }
 
 #[cfg(test)]
