@@ -119,3 +119,43 @@ def a_draining_edge_says_so_and_can_be_called_back(world):
         expect((ready(), get(target)[0]) == (200, 200), "not back")
     finally:
         edge.close()
+
+
+@check
+def what_was_delivered_is_recorded_logged_and_shipped_without_a_gap(world):
+    objects = album("aaaa", 2)
+    folder = world.scratch / "delivering-records"
+    more = ["--deliveries", folder, "--log-format", "json"]
+    edge = TendedEdge(world, "delivering-edge", objects, extra=more)
+    try:
+        first, second = objects
+        play = ["--pid", "Q" * 22, "--uid", "somebody"]
+        for path, part in ((first, "bytes=0-99999"), (first, "bytes=200000-299999"), (second, "bytes=0-9")):
+            status, _, _ = get(url(edge, path, *play), {"Range": part})
+            expect(status == 206, f"{path} {part}: {status}")
+        # A commit comes within 100 ms of the record.
+        time.sleep(1)
+        edge.server.stop(signal.SIGKILL)
+        edge.restart()
+        status, headers, body = edge.admin("/deliveries?since=0")
+        expect(status == 200, f"{status} {body[:200]}")
+        lines = [json.loads(line) for line in body.splitlines()]
+        numbers = [line["seq"] for line in lines]
+        expect(numbers == list(range(numbers[0], numbers[0] + len(numbers))), f"numbers with a gap: {numbers}")
+        found = {}
+        for line in lines:
+            if line["kind"] == "delivery" and line["pid"] == "Q" * 22:
+                found.setdefault(line["path"], []).extend(map(tuple, line["bytes"]))
+        expect(sorted(found.get(first, [])) == [(0, 100000), (200000, 300000)], f"{found} in {body[:600]}")
+        expect(found.get(second) == [(0, 10)], f"{found}")
+        through = headers["Deliveries-Through"]
+        expect(edge.admin(f"/deliveries?through={through}", "DELETE")[0] in (200, 204), "not acknowledged")
+        left = edge.admin(f"/deliveries?since={through}")[2]
+        expect(b"Q" * 22 not in left, f"still there: {left[:300]}")
+        access = [json.loads(line) for line in edge.server.log.read_text().splitlines() if line.startswith("{")]
+        access = [line for line in access if line.get("target") == "needledrop::access" and line.get("pid") == "Q" * 22]
+        expect(len(access) == 3, f"{len(access)} lines in the access log")
+        expect(all("127.0.0.1" not in json.dumps(line) for line in access), f"a whole address is in {access[0]}")
+        return f"{len(lines)} records, {len(access)} log lines"
+    finally:
+        edge.close()
