@@ -40,7 +40,7 @@ pub struct Args {
     objects: u32,
 
     /// Paced listeners
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 500)]
     listeners: usize,
 
     /// Write the table here as Markdown instead of printing it only
