@@ -24,7 +24,10 @@ use crate::{
     clock::Clock,
     error::FillError,
     flight::{Flight, Interest, Run},
-    limits::{FLYING_BLOCKS_MAX, PURGE_STEP_BLOCKS, READ_AHEAD_BLOCKS, READ_AHEAD_LOW_BLOCKS, RUN_BLOCKS_MAX},
+    limits::{
+        FLYING_BLOCKS_MAX, PRESENCE_BLOCKS_MAX, PURGE_STEP_BLOCKS, READ_AHEAD_BLOCKS, READ_AHEAD_LOW_BLOCKS,
+        RUN_BLOCKS_MAX,
+    },
     object::Object,
     slab::{Pin, Slab},
     store::record::Record,
@@ -171,11 +174,13 @@ impl Cache {
         self.lock().flights.get(&object.key(block)).cloned()
     }
 
-    /// How much of blocks `first..=last` is here.
+    /// How much of blocks `first..=last` is here. Of more than [`PRESENCE_BLOCKS_MAX`] it says no more than that
+    /// some are.
     pub fn presence(&self, object: &Object, first: u32, last: u32) -> Presence {
         let table = self.lock();
-        let total = (last - first + 1) as usize;
-        let present = (first..=last).filter(|block| table.index.contains(object.key(*block))).count();
+        let total = (last - first) as usize + 1;
+        let present =
+            (first..=last).take(PRESENCE_BLOCKS_MAX).filter(|block| table.index.contains(object.key(*block))).count();
         match present {
             0 if table.flights.contains_key(&object.key(first)) => Presence::Flying,
             0 => Presence::None,
@@ -257,8 +262,12 @@ impl Cache {
         if !run.is_deserted() {
             return false;
         }
-        for (block, _) in flights {
-            table.flights.remove(&object.key(*block));
+        for (block, flight) in flights {
+            let key = object.key(*block);
+            // After a purge another flight may stand under the same key.
+            if table.is_flight(key, flight) {
+                table.flights.remove(&key);
+            }
         }
         drop(table);
         for (_, flight) in flights {
@@ -271,8 +280,7 @@ impl Cache {
     pub fn forget(&self, object: &Object) {
         let mut table = self.lock();
         let mut orphans = Vec::new();
-        for block in 0..object.blocks() {
-            let key = object.key(block);
+        for key in table.keys_of(object) {
             table.index.remove(key);
             orphans.extend(table.flights.remove(&key));
         }
@@ -287,6 +295,16 @@ impl Cache {
     pub fn retire(&self, object: &Object) -> usize {
         let mut dropped = 0;
         let mut block = 0;
+        let mut table = self.lock();
+        if table.is_beyond(object) {
+            let before = table.index.len();
+            for key in table.keys_of(object) {
+                table.index.remove(key);
+                table.flights.remove(&key);
+            }
+            return before - table.index.len();
+        }
+        drop(table);
         while block < object.blocks() {
             let end = object.blocks().min(block.saturating_add(PURGE_STEP_BLOCKS));
             let mut table = self.lock();
@@ -408,6 +426,21 @@ impl Table {
 
     fn is_missing(&self, key: BlockKey) -> bool {
         !self.index.contains(key) && !self.flights.contains_key(&key)
+    }
+
+    /// Whether an object claims more blocks than there are of all objects: an upstream may say 512 TiB.
+    fn is_beyond(&self, object: &Object) -> bool {
+        object.blocks() as usize > (self.index.len() + self.flights.len()).max(PURGE_STEP_BLOCKS as usize)
+    }
+
+    /// The keys under which an object may have blocks, by whichever way is shorter.
+    fn keys_of(&self, object: &Object) -> Vec<BlockKey> {
+        if !self.is_beyond(object) {
+            return (0..object.blocks()).map(|block| object.key(block)).collect();
+        }
+        let present = self.index.iter().map(|(key, ..)| key);
+        let all = present.chain(self.flights.keys().copied());
+        all.filter(|key| key.version == object.version).collect()
     }
 
     fn is_flight(&self, key: BlockKey, flight: &Arc<Flight>) -> bool {

@@ -104,6 +104,10 @@ pub const MARKS_MAX: usize = 128;
 /// How often the neighbours are asked for purges that did not arrive.
 pub const PURGE_PULL_EVERY: Duration = Duration::from_secs(15);
 
+/// Blocks that one request looks up to say in Cache-Status how much of its range was here. Unit: blocks; 512 MiB, a
+/// whole day of podcast. An upstream may claim 512 TiB, and the look holds the table's lock.
+pub const PRESENCE_BLOCKS_MAX: usize = 4_096;
+
 /// Objects being opened at the same time. Unit: objects. Beyond it, 503.
 pub const OPENINGS_MAX: usize = 4_096;
 

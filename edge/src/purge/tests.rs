@@ -1,4 +1,7 @@
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use needledrop_core::{
     ObjectPath, UnixSeconds, Validators,
@@ -18,6 +21,25 @@ use crate::{
 const OBJECTS: u32 = 25_000;
 const BLOCKS_EACH: u32 = 40;
 
+fn object(objects: &Objects, number: u32, len: u64) -> Arc<Object> {
+    let facts = Facts {
+        len,
+        start: 0,
+        end: len,
+        validators: Validators::default(),
+        content_type: "audio/ogg".into(),
+        freshness: Freshness {
+            fresh_until: UnixSeconds(u64::MAX),
+            born: UnixSeconds(0),
+            immutable: true,
+            stale: Stale::default(),
+        },
+        tags: vec![format!("album:{}", number / 10), "everything".into()],
+    };
+    let path = ObjectPath::parse(&format!("/tracks/{number}/160.ogg")).unwrap();
+    Object::new(objects.next_version(), path, &facts)
+}
+
 /// A table of a million blocks; there is no file of 128 GB behind it, and a purge touches none.
 fn full() -> (Objects, Cache, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
@@ -25,30 +47,34 @@ fn full() -> (Objects, Cache, tempfile::TempDir) {
     let cache = Cache::pretending(slab, OBJECTS * BLOCKS_EACH, Shape::default(), Clock::system());
     let objects = Objects::new(OBJECTS as usize);
     for number in 0..OBJECTS {
-        let bytes = u64::from(BLOCKS_EACH) * needledrop_core::BLOCK_BYTES;
-        let freshness = Freshness {
-            fresh_until: UnixSeconds(u64::MAX),
-            born: UnixSeconds(0),
-            immutable: true,
-            stale: Stale::default(),
-        };
-        let facts = Facts {
-            len: bytes,
-            start: 0,
-            end: bytes,
-            validators: Validators::default(),
-            content_type: "audio/ogg".into(),
-            freshness,
-            tags: vec![format!("album:{}", number / 10), "everything".into()],
-        };
-        let path = ObjectPath::parse(&format!("/tracks/{number}/160.ogg")).unwrap();
-        let object = Object::new(objects.next_version(), path, &facts);
+        let object = object(&objects, number, u64::from(BLOCKS_EACH) * needledrop_core::BLOCK_BYTES);
         for block in 0..BLOCKS_EACH {
             cache.pretend(object.key(block), Slot(number * BLOCKS_EACH + block), Class::Body);
         }
         objects.insert(object, |_| false);
     }
     (objects, cache, dir)
+}
+
+#[test]
+fn an_object_that_claims_512_tib_costs_no_more_than_the_blocks_that_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let slab = Slab::open(dir.path(), CACHE_BYTES_MIN).unwrap();
+    let cache = Cache::pretending(slab, 100, Shape::default(), Clock::system());
+    let objects = Objects::new(10);
+    let started = Instant::now();
+    for number in 0..20 {
+        let object = object(&objects, number, needledrop_core::block::OBJECT_BYTES_MAX);
+        cache.pretend(object.key(7), Slot(number), Class::Head);
+        cache.pretend(object.key(4_000_000_000), Slot(20 + number), Class::Body);
+        assert_eq!(cache.presence(&object, 0, object.blocks() - 1), crate::cache::Presence::Some);
+        match number % 2 {
+            0 => cache.forget(&object),
+            _ => assert_eq!(cache.retire(&object), 2),
+        }
+        assert!(cache.is_empty());
+    }
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 #[test]
