@@ -24,12 +24,12 @@ use needledrop_edge::{
     upstream::{Settings, Tier},
 };
 use needledrop_http::{Client, ClientConfig, Handler, Request};
+use needledrop_loadtest::trace::{Event, ObjectId, Trace};
 
 use self::upstream::Source;
 use crate::sim::{
     self,
     model::{self, Blocks, Counted, Model},
-    trace::{Event, ObjectId, Trace},
 };
 
 /// When the trace begins, by the edge's clock.

@@ -1,29 +1,20 @@
-//! Made-up listening, shaped by what is published about real listening.
-//!
-//! 61 % of plays follow from the one before, the others are a draw from a Zipf distribution
-//! (Spotify 2010). 24.14 % are skipped in the first 5 s, 35.05 % in the first 30 s, 48.6 %
-//! before the end (Lamere 2014). Players fetch 512 KiB at a time (Spotify 2018), 10 s before
-//! they need them. A listener keeps to one of three bitrates.
+//! Made-up listening: habits of `needledrop_loadtest::habits`, players that fetch 10 s before they
+//! need the next bytes, listeners who each keep to one of three bitrates.
 
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},
 };
 
-use super::{
+use needledrop_loadtest::{
     dice::{Dice, Zipf},
+    habits::{CHUNK_BYTES, FETCH_AHEAD_SECONDS, FOLLOWS, heard_seconds},
     trace::{Event, Object, ObjectId, Trace},
 };
 
-const FOLLOWS: f64 = 0.61;
-const CHUNK_BYTES: u64 = 512 * 1024;
-const FETCH_AHEAD_SECONDS: f64 = 10.0;
 const HEAD_SECONDS: u64 = 30;
 /// Bitrates in kbit/s, and up to which share of the listeners each goes.
 const RATES: [(u64, f64); 3] = [(96, 0.2), (160, 0.7), (320, 1.0)];
-/// The share of plays that end before that second.
-const SKIPPED_BY: [(f64, f64); 2] = [(0.2414, 5.0), (0.3505, 30.0)];
-const SKIPPED: f64 = 0.486;
 
 /// When a player says what comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,7 +122,7 @@ impl Stage {
         };
         self.listeners[listener].track = Some(track);
         let seconds = self.seconds(track);
-        let heard = self.heard(seconds);
+        let heard = heard_seconds(seconds, &mut self.dice);
         let object = self.object(track, rate);
         let next = self.object((track + 1) % self.world.tracks, rate);
         let len = self.objects[object.0 as usize].len;
@@ -163,18 +154,6 @@ impl Stage {
     /// 2 to 5 minutes, always the same for one track.
     fn seconds(&self, track: u32) -> f64 {
         Dice::new(self.world.seed ^ u64::from(track) << 20).between(120.0, 300.0)
-    }
-
-    fn heard(&mut self, seconds: f64) -> f64 {
-        let chance = self.dice.unit();
-        let mut from = 0.0;
-        for (share, by) in SKIPPED_BY {
-            if chance < share {
-                return self.dice.between(from, by);
-            }
-            from = by;
-        }
-        if chance < SKIPPED { self.dice.between(from, seconds) } else { seconds }
     }
 
     fn object(&mut self, track: u32, rate: u64) -> ObjectId {

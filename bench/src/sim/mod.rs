@@ -1,15 +1,12 @@
 //! The simulator: traces through policies, without bytes.
 //!
-//! `listening` and `file` make a `trace`; `model` runs it through a cache; `report` shows what
+//! `listening` or a file makes a trace; `model` runs it through a cache; `report` shows what
 //! came of it as a table and a plot.
 
-pub mod dice;
-pub mod file;
 pub mod listening;
 pub mod model;
 pub mod plot;
 pub mod report;
-pub mod trace;
 
 use std::{
     path::{Path, PathBuf},
@@ -17,12 +14,12 @@ use std::{
 };
 
 use needledrop_core::cache::{PolicyKind, Shape};
+use needledrop_loadtest::trace::{Trace, file};
 
 use self::{
     listening::{Listening, Says},
     model::{Blocks, Model},
     report::{Report, Row},
-    trace::Trace,
 };
 
 /// Traces through the eviction policies: start misses, byte hits and upstream bytes

@@ -7,7 +7,7 @@ use needledrop_core::{
     prefetch::target::MARGIN_SECONDS,
 };
 
-use super::trace::{Event, Object, ObjectId, Trace};
+use needledrop_loadtest::trace::{Event, Object, ObjectId, Trace};
 
 /// What a run is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

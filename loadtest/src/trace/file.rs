@@ -18,21 +18,26 @@ use std::{collections::HashMap, io, path::Path};
 
 use needledrop_core::block::HEAD_BYTES_DEFAULT;
 
-use super::trace::{Event, Object, ObjectId, Trace};
+use super::{Event, Object, ObjectId, Trace};
 
 const RECORD_BYTES: usize = 24;
 
 /// Why a trace file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
+    /// The file cannot be read.
     #[error("{0}: {1}")]
     Io(String, io::Error),
+    /// A column that is needed is not there.
     #[error("{0} has no column named {1}; a trace needs time, id and size")]
     Column(String, &'static str),
+    /// A field that should be a number is none.
     #[error("{0}, line {1}: {2:?} is not a number")]
     Number(String, usize, String),
+    /// The file ends in the middle of a record.
     #[error("{0} is not a whole number of 24-byte records")]
     Torn(String),
+    /// Nobody asks for anything.
     #[error("{0} holds no request")]
     Empty(String),
 }

@@ -5,10 +5,12 @@
 pub struct Dice(u64);
 
 impl Dice {
+    /// From a seed; two seeds that differ in one bit give unlike numbers.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
+    /// The next 64 bits.
     pub fn roll(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut bits = self.0;
@@ -22,6 +24,7 @@ impl Dice {
         (self.roll() >> 11) as f64 / (1u64 << 53) as f64
     }
 
+    /// From `low` up to and without `high`.
     pub fn between(&mut self, low: f64, high: f64) -> f64 {
         low + (high - low) * self.unit()
     }
@@ -34,6 +37,7 @@ pub struct Zipf {
 }
 
 impl Zipf {
+    /// This many ranks. Time and memory grow with them: eight bytes a rank.
     pub fn new(ranks: u32, skew: f64) -> Self {
         let mut sum = 0.0;
         let cumulated = (1..=ranks).map(|rank| {
@@ -43,6 +47,7 @@ impl Zipf {
         Self { cumulated: cumulated.collect() }
     }
 
+    /// Draws one.
     pub fn rank(&self, dice: &mut Dice) -> u32 {
         let total = self.cumulated.last().copied().unwrap_or(0.0);
         let wanted = dice.unit() * total;
