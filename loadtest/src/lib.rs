@@ -7,5 +7,6 @@
 pub mod dice;
 pub mod habits;
 pub mod measured;
+pub mod report;
 pub mod tally;
 pub mod trace;

@@ -16,6 +16,11 @@ pub enum Protocol {
     H3,
 }
 
+impl Protocol {
+    /// All, oldest first.
+    pub const ALL: [Protocol; 3] = [Protocol::H1, Protocol::H2, Protocol::H3];
+}
+
 /// In what state the connection was when the first request of a start could go out. What happened, not what was wished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -28,6 +33,11 @@ pub enum Opening {
     ZeroRtt,
     /// A connection that had been used before.
     Warm,
+}
+
+impl Opening {
+    /// All, slowest first.
+    pub const ALL: [Opening; 4] = [Opening::Full, Opening::Resumed, Opening::ZeroRtt, Opening::Warm];
 }
 
 /// Where the first answer of a start came from, by its Cache-Status (RFC 9211) or X-Cache.
@@ -48,6 +58,11 @@ pub enum Cache {
     Unsaid,
 }
 
+impl Cache {
+    /// All, as they are listed.
+    pub const ALL: [Cache; 6] = [Cache::Memory, Cache::Disk, Cache::Prefetched, Cache::Hit, Cache::Miss, Cache::Unsaid];
+}
+
 /// Why a listener waited for sound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -60,6 +75,11 @@ pub enum Why {
     Next,
     /// A jump within the track.
     Seek,
+}
+
+impl Why {
+    /// All, as they are listed.
+    pub const ALL: [Why; 4] = [Why::Tap, Why::Skip, Why::Next, Why::Seek];
 }
 
 /// What is timed. All but `Gap`, `Stall` and `Late` are counted from the intended tap.
@@ -150,6 +170,25 @@ pub enum Trouble {
     Bytes,
     /// The generator could not do its part: out of ports, files or memory. The run is not to be trusted.
     Ourselves,
+}
+
+impl Trouble {
+    /// All, as they are listed.
+    pub const ALL: [Trouble; 13] = [
+        Trouble::Url,
+        Trouble::Resolve,
+        Trouble::Connect,
+        Trouble::Tls,
+        Trouble::Timeout,
+        Trouble::Broken,
+        Trouble::Protocol,
+        Trouble::Refused,
+        Trouble::Overload,
+        Trouble::Server,
+        Trouble::Length,
+        Trouble::Bytes,
+        Trouble::Ourselves,
+    ];
 }
 
 macro_rules! said {

@@ -16,6 +16,12 @@ const MICROS_MAX: u64 = 3_600_000_000;
 /// Most steps of the timeline; when there are more, two become one. Keeps a report of any length readable and small.
 const STEPS_MAX: usize = 600;
 
+/// Longest step of a timeline that is taken from elsewhere: 600 of them are longer than any run.
+const STEP_SECONDS_MAX: u64 = 1 << 24;
+
+/// Largest count that is taken from elsewhere: a thousand of them can be added up.
+const COUNT_MAX: u64 = 1 << 53;
+
 /// Latencies of one kind, in microseconds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Latencies(Histogram<u64>);
@@ -262,6 +268,33 @@ impl Tally {
             }
         }
         sum
+    }
+
+    /// Whether it can be added up and drawn: for tallies that came from a file or another machine.
+    pub fn check(&self) -> Result<(), String> {
+        let timeline = &self.timeline;
+        if !timeline.step_seconds.is_power_of_two() || timeline.step_seconds > STEP_SECONDS_MAX {
+            return Err(format!("steps of {} s in the timeline", timeline.step_seconds));
+        }
+        if timeline.steps.len() > STEPS_MAX {
+            return Err(format!("{} steps in the timeline", timeline.steps.len()));
+        }
+        let steps = timeline.steps.iter();
+        let counts = steps
+            .flat_map(|step| {
+                [step.starts, step.hits, step.troubles, step.bytes, step.listeners, step.needle_drop.count()]
+            })
+            .chain(self.latencies.values().map(Latencies::count))
+            .chain(self.troubles.values().copied())
+            .chain([self.late.count(), self.listeners, self.starts, self.requests, self.bytes, self.checked_bytes])
+            .chain([self.played_ms, self.stalled_ms]);
+        match counts.max() {
+            Some(most) if most > COUNT_MAX => Err(format!("a count of {most}")),
+            _ if self.examples.values().any(|sentences| sentences.len() > EXAMPLES_MAX) => {
+                Err("too many example sentences".into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Troubles of all kinds.
