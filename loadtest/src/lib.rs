@@ -6,6 +6,7 @@
 
 pub mod dice;
 pub mod habits;
+pub mod link;
 pub mod measured;
 pub mod report;
 pub mod tally;
