@@ -4,10 +4,13 @@
 //! latency counts from the instant at which the tap was meant to happen. What a measurement is called is in
 //! [`measured`]; it is counted in a [`tally`]; everything that is shown comes from a tally.
 
+pub mod client;
 pub mod dice;
+pub mod generated;
 pub mod habits;
 pub mod link;
 pub mod measured;
+pub mod planted;
 pub mod report;
 pub mod tally;
 pub mod trace;
