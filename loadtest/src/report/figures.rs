@@ -129,7 +129,7 @@ pub fn title(measure: Measure) -> &'static str {
         Measure::Connect => "connected",
         Measure::FirstByte => "first byte",
         Measure::FirstAudio => "first audio",
-        Measure::OneSecond => "one second of sound",
+        Measure::OneSecond => "one second",
         Measure::First64K => "64 KiB",
         Measure::Head => "head complete",
         Measure::Gap => "gap between tracks",

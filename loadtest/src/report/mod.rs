@@ -7,6 +7,7 @@ pub mod figures;
 mod json;
 pub mod machine;
 pub mod numbers;
+pub mod page;
 pub mod terminal;
 mod text;
 pub mod threshold;

@@ -70,6 +70,16 @@ pub fn bytes(bytes: u64) -> String {
     if unit == 0 { format!("{bytes} B") } else { format!("{} {}", three_digits(value), UNITS[unit]) }
 }
 
+/// Bits in powers of a thousand, as lines are sold.
+pub fn bits(bits: f64) -> String {
+    match bits {
+        ..999.5 => format!("{bits:.0} bit"),
+        ..999_500.0 => format!("{} kbit", three_digits(bits / 1e3)),
+        ..999_500_000.0 => format!("{} Mbit", three_digits(bits / 1e6)),
+        _ => format!("{} Gbit", three_digits(bits / 1e9)),
+    }
+}
+
 /// Hours, minutes and seconds of a clock: `1:02:03`, `0:07`.
 pub fn clock(duration: Duration) -> String {
     let seconds = duration.as_secs();
