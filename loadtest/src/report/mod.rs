@@ -3,6 +3,7 @@
 //! Everything here is drawn from a [`Tally`](crate::tally::Tally) and knows nothing of sockets. Whatever a server said
 //! comes in as text that is not trusted: [`numbers::harmless`] takes control characters out of it, the page escapes it.
 
+pub mod compare;
 pub mod figures;
 mod json;
 pub mod machine;

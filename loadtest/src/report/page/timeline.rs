@@ -116,11 +116,7 @@ impl Panel<'_> {
         for (series, name, values) in &self.lines {
             let place = |at: usize, value: f64| (FRAME.x((at as f64 + 0.5) / steps as f64), FRAME.y(value / top));
             if self.lines.len() == 1 {
-                area(
-                    &mut body,
-                    *series,
-                    values.iter().enumerate().filter_map(|(at, value)| Some(place(at, (*value)?))),
-                );
+                area(&mut body, 0, values.iter().enumerate().filter_map(|(at, value)| Some(place(at, (*value)?))));
             }
             let points = values.iter().enumerate().map(|(at, value)| Some(place(at, (*value)?)));
             curve(&mut body, if self.lines.len() == 1 { 0 } else { *series }, points, name);
