@@ -4,6 +4,7 @@
 //! latency counts from the instant at which the tap was meant to happen. What a measurement is called is in
 //! [`measured`]; it is counted in a [`tally`]; everything that is shown comes from a tally.
 
+pub mod agents;
 pub mod client;
 pub mod dice;
 pub mod generated;

@@ -13,7 +13,7 @@ pub mod terminal;
 mod text;
 pub mod threshold;
 
-pub use json::{KIND, Own, Report, ReportError};
+pub use json::{Generator, KIND, Own, Report, ReportError};
 pub use machine::Machine;
 pub use threshold::{Judged, Threshold};
 

@@ -4,7 +4,7 @@
 use super::plot::{Frame, LogAxis, curve, figure, legend, tick_micros};
 use crate::{report::numbers, tally::Latencies};
 
-const FRAME: Frame = Frame { left: 46.0, height: 236.0 };
+const FRAME: Frame = Frame { left: 53.0, height: 236.0 };
 
 /// Points of a curve: one for each two pixels of height.
 const POINTS: usize = 110;
