@@ -24,13 +24,15 @@ const MACHINE: u16 = 0xFF01;
 const UNBOUND: u16 = 1;
 
 impl Addresses {
-    /// All that may be used, in order of preference: private space (RFC 1918) that few use, then the space for
-    /// benchmarks (RFC 2544).
-    pub fn candidates() -> impl Iterator<Item = Self> {
+    /// All that may be used: private space (RFC 1918) that few use, and the space for benchmarks (RFC 2544). Each
+    /// emulation begins elsewhere, since for some minutes servers go on sending to listeners who are gone.
+    pub fn candidates(begin: usize) -> impl Iterator<Item = Self> {
         let pair = |(a, b)| Self { listeners: Net::new(a, b), servers: Net::new(a, b + 1) };
         let tens = (64..=254).step_by(2).map(|b| (10, b));
         let others = (16..=30).step_by(2).map(|b| (172, b)).chain([(198, 18)]);
-        tens.chain(others).map(pair)
+        let all: Vec<_> = tens.chain(others).map(pair).collect();
+        let count = all.len();
+        all.into_iter().cycle().skip(begin % count).take(count)
     }
 
     /// The listener with this number. There are 65,534; beyond, listeners share lines.

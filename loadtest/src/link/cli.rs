@@ -1,8 +1,8 @@
 //! The commands about links.
 #![allow(clippy::print_stdout, reason = "tables on standard output are what it is for")]
 
-use super::Emulation;
 use super::profile::{Link, PROFILES};
+use super::{Emulation, self_test};
 use std::process::{Command, ExitCode};
 
 /// What to do with links.
@@ -14,6 +14,8 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum What {
+    /// Measure an emulated link with the kernel's own sockets: exit 0 only if it is what was asked
+    Test(self_test::Args),
     /// The named links, and how a link is written
     Profiles,
     /// Run any command at the listeners' end of an emulated link
@@ -36,6 +38,7 @@ struct RunArgs {
 /// Does what the command line says.
 pub fn run(args: Args) -> Result<ExitCode, String> {
     match args.what {
+        What::Test(args) => self_test::run(&args),
         What::Profiles => {
             profiles();
             Ok(ExitCode::SUCCESS)

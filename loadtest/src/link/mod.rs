@@ -9,15 +9,18 @@
 //! ```
 //!
 //! What is asked is in [`profile`], what a line does with a packet in [`model`]: both are arithmetic. [`Emulation`]
-//! owns the devices and the threads; [`Side`] is what listeners need of it. Remote servers and IPv6 are refused: a remote server has a link already.
+//! owns the devices and the threads; [`Side`] is what listeners need of it. `self_test` measures what was asked through
+//! the kernel's sockets. Remote servers and IPv6 are refused: a remote server has a link already.
 
 mod addresses;
 mod cli;
 mod emulator;
+mod measure;
 pub mod model;
 mod namespace;
 mod packet;
 pub mod profile;
+mod self_test;
 mod tun;
 
 pub use cli::{Args, run};
@@ -35,7 +38,7 @@ use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 use tun::Tun;
 
 /// What can go wrong with an emulation, and what helps.
@@ -223,7 +226,8 @@ fn attach(tun: &Tun) -> Result<Addresses, LinkError> {
     // Packets to and from 127.0.0.0/16 may cross this device, and only this one.
     set(&format!("ipv4/conf/{device}/route_localnet"), "1")?;
     let taken = routes()?;
-    for addresses in Addresses::candidates().filter(|pair| !taken.iter().any(|route| pair.meets(route))) {
+    let begin = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_micros();
+    for addresses in Addresses::candidates(begin as usize).filter(|pair| !taken.iter().any(|route| pair.meets(route))) {
         let Addresses { listeners, .. } = addresses;
         let (machine, length, packets) = (addresses.machine(), tun::MTU, tun::KERNEL_QUEUE_PACKETS);
         let setup = format!(

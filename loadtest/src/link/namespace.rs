@@ -48,13 +48,22 @@ fn on_a_thread<T: Send>(act: impl FnOnce() -> T + Send) -> T {
     std::thread::scope(|scope| scope.spawn(act).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
+/// Which threads are in a hurry. The greater goes first where both want the same processor.
+#[derive(Debug, Clone, Copy)]
+pub enum Hurry {
+    /// Those who measure the emulation.
+    Measuring = 1,
+    /// Those who carry packets.
+    Carrying = 2,
+}
+
 /// Puts the calling thread before all that are not in a hurry: packets wait for no queue of threads. Where that is not
-/// allowed the thread runs as others do, and what it is late by is counted.
-pub fn hurry() {
-    let lowest = libc::sched_param { sched_priority: 1 };
+/// allowed the thread runs as others do, and what it is late by is counted. Threads that it starts are in no hurry.
+pub fn hurry(hurry: Hurry) {
+    let priority = libc::sched_param { sched_priority: hurry as i32 };
     // SAFETY: zero is the calling thread, and the parameter outlives the call.
-    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &lowest) };
-    // Threads in a hurry have no timer slack; the others get 50 us of it unless they say otherwise.
+    let _ = unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK, &priority) };
+    // Without it the kernel may be 50 us late to save wakenings.
     let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
 }
 

@@ -1,5 +1,6 @@
 //! The emulation through the kernel's sockets, as listeners use it.
 
+use super::namespace::{Hurry, hurry};
 use super::*;
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream, UdpSocket};
@@ -26,6 +27,7 @@ fn echo(address: &str) -> SocketAddr {
     let socket = UdpSocket::bind(address).unwrap();
     let address = socket.local_addr().unwrap();
     let serve = move || {
+        hurry(Hurry::Measuring);
         let mut room = [0; 2_000];
         while let Ok((len @ 1.., from)) = socket.recv_from(&mut room) {
             let _ = socket.send_to(&room[..len], from);
@@ -38,6 +40,7 @@ fn echo(address: &str) -> SocketAddr {
 #[test]
 fn a_round_trip_takes_as_long_as_asked_to_every_server_of_this_machine() {
     let Some(emulation) = emulation("rtt=30ms") else { return };
+    hurry(Hurry::Measuring);
     // Given servers on loopback alone and on no address in particular, when listeners ask them,
     for bound in ["127.0.0.1:0", "0.0.0.0:0"] {
         let server = echo(bound);
@@ -50,12 +53,12 @@ fn a_round_trip_takes_as_long_as_asked_to_every_server_of_this_machine() {
         };
         let mut round_trips: Vec<_> = (0..15).map(round_trip).collect();
         round_trips.sort();
-        // then no answer is early, and half of them are hardly late.
+        // then no answer is early, and half of them are hardly late, whatever else the machine does.
         assert!(round_trips[0] >= Duration::from_millis(30), "{round_trips:?}");
-        assert!(round_trips[7] < Duration::from_millis(33), "{round_trips:?}");
+        assert!(round_trips[7] < Duration::from_millis(36), "{round_trips:?}");
     }
-    let counted = emulation.counted();
-    assert_eq!((counted.up.packets, counted.down.packets, counted.up.lines), (30, 30, 15));
+    let Counted { down, up } = emulation.counted();
+    assert!(up.packets >= 30 && down.packets >= 30 && up.lines >= 15, "{down:?} {up:?}");
 }
 
 #[test]
@@ -88,9 +91,10 @@ fn a_download_is_as_fast_as_the_line_and_a_neighbours_is_too() {
         let fetches = [1, 2].map(|listener| scope.spawn(move || fetch(listener)));
         fetches.map(|fetch| fetch.join().unwrap())
     });
-    // then each takes what it takes alone: 207 ms of packets on the line and a few round trips.
+    // then each takes what it takes alone: 207 ms of packets on the line and a few round trips. On one line both would
+    // take 414 ms.
     for time in taken {
-        assert!(time >= Duration::from_millis(217) && time < Duration::from_millis(350), "{taken:?}");
+        assert!(time >= Duration::from_millis(217) && time < Duration::from_millis(400), "{taken:?}");
     }
 }
 
