@@ -17,6 +17,8 @@ use needledrop_loadtest::planted::{Planted, PlantedConfig};
 const FOLDER: &str = "NEEDLEDROP_TEST_SERVER";
 const CONNECTIONS: usize = 300;
 const EACH_MAX: usize = 64 * 1024;
+/// A socket, a state machine and the datagrams of a burst; quinn's own socket makes it 250 to 380 KiB.
+const EACH_QUIC_MAX: usize = 200 * 1024;
 
 struct Server {
     child: Child,
@@ -102,8 +104,7 @@ async fn an_idle_connection_is_small() {
         }
         let each = (resident() - before) / CONNECTIONS;
         println!("{protocol}: {each} bytes for each idle connection and its device");
-        if protocol != Protocol::H3 {
-            assert!(each <= EACH_MAX, "{protocol}: {each}");
-        }
+        let max = if protocol == Protocol::H3 { EACH_QUIC_MAX } else { EACH_MAX };
+        assert!(each <= max, "{protocol}: {each}");
     }
 }

@@ -2,21 +2,24 @@
 
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
+use futures_util::FutureExt;
 use h3::error::{Code, StreamError};
 use http::{Method, Request, Uri, Version};
 use quinn::crypto::rustls::QuicClientConfig;
-use quinn::{ConnectionError, Endpoint, EndpointConfig, IdleTimeout, TokioRuntime, TransportConfig, VarInt};
+use quinn::{ConnectionError, Endpoint, EndpointConfig, IdleTimeout, Runtime, TokioRuntime, TransportConfig, VarInt};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::answer::Account;
 use super::h1::HEAD_BYTES;
 use super::patience::Patience;
+use super::socket::Frugal;
 use super::tickets::{Lane, Offer};
 use super::tls::Counting;
 use super::{Answer, ClientConfig, Device, Failure, Get, Head, Origin, Reader, Wish};
@@ -148,9 +151,14 @@ impl Connection {
         reader: &mut impl Reader,
     ) -> Result<Answer, Failure> {
         let limit = self.config.head_timeout;
-        let asking = timeout(limit, self.ask(origin, get)).await;
+        let asking = AssertUnwindSafe(timeout(limit, self.ask(origin, get))).catch_unwind().await;
+        let asking = asking.unwrap_or_else(|_| {
+            // h3 lets go of a stream whose head it refuses, and h3-quinn would panic if a read were under way then.
+            self.quic.close(VarInt::from_u32(0), b"");
+            Ok(Err(Failure::protocol("the answer's head is not one of HTTP/3, or too long")))
+        });
         let (head, mut stream) = asking.unwrap_or_else(|_| Err(Failure::no_head(limit)))?;
-        let mut account = Account::open(get, &head).inspect_err(|_| leave(&mut stream))?;
+        let mut account = Account::open(get, &head)?;
         reader.head(&head);
         let limit = self.config.body_timeout;
         let mut patience = Patience::new(limit);
@@ -171,14 +179,10 @@ impl Connection {
             while piece.has_remaining() {
                 let bytes = piece.chunk();
                 let count = bytes.len();
-                if let Err(failure) = account.take(count) {
-                    drop(piece);
-                    leave(&mut stream);
-                    return Err(failure);
-                }
+                account.take(count)?;
                 if reader.body(at, bytes).is_break() {
-                    drop(piece);
-                    leave(&mut stream);
+                    // Dropping the stream tells the server to stop. With the code 0: h3-quinn's stop_sending, which
+                    // could name H3_REQUEST_CANCELLED, panics while a read is under way.
                     return Ok(Answer { head, body_bytes: account.come(), ended_at: at, left: true });
                 }
                 piece.advance(count);
@@ -230,21 +234,17 @@ impl Connection {
 
     fn failed(&self, doing: &str, error: &StreamError) -> Failure {
         let sentence = format!("{doing}: {error}");
+        let ended_by_us = matches!(self.quic.close_reason(), None | Some(ConnectionError::LocallyClosed));
         match error {
             StreamError::StreamError { .. } | StreamError::HeaderTooBig { .. } => Failure::protocol(sentence),
+            // We end a connection only because of what the server did.
+            StreamError::ConnectionError { .. } if ended_by_us => Failure::protocol(sentence),
             _ => match self.quic.close_reason() {
                 Some(ConnectionError::TimedOut) => Failure::new(Trouble::Timeout, sentence),
-                // We close only because of what the server did.
-                Some(ConnectionError::LocallyClosed) => Failure::protocol(sentence),
                 _ => Failure::broken(sentence),
             },
         }
     }
-}
-
-/// We want no more of this answer.
-fn leave(stream: &mut Stream) {
-    stream.stop_sending(Code::H3_REQUEST_CANCELLED);
 }
 
 impl Http {
@@ -271,7 +271,9 @@ fn endpoint(shared: &Shared, from: Option<IpAddr>, origin: &Origin) -> Result<En
     let _ = socket.set_recv_buffer_size(SOCKET_BYTES);
     socket.set_nonblocking(true).map_err(failed)?;
     socket.bind(&std::net::SocketAddr::new(from.unwrap_or(any), 0).into()).map_err(failed)?;
-    Endpoint::new(shared.endpoint.clone(), None, socket.into(), Arc::new(TokioRuntime)).map_err(failed)
+    let runtime = Arc::new(TokioRuntime);
+    let socket = Frugal::new(runtime.wrap_udp_socket(socket.into()).map_err(failed)?);
+    Endpoint::new_with_abstract_socket(shared.endpoint.clone(), None, socket, runtime).map_err(failed)
 }
 
 /// Why there is no connection.

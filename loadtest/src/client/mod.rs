@@ -25,6 +25,7 @@ mod h2;
 mod h3;
 mod origin;
 mod patience;
+mod socket;
 mod tickets;
 mod tls;
 mod wire;

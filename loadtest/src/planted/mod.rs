@@ -51,6 +51,8 @@ const PIECE_BYTES: u64 = 16 * 1024;
 const RATE_STEP: Duration = Duration::from_millis(20);
 /// tokio's timers are a millisecond late at most; what is left is waited for by looking at the clock.
 const TIMER_SLACK: Duration = Duration::from_millis(2);
+/// An ending server waits this long for the answers under way.
+const GOODBYE: Duration = Duration::from_millis(100);
 
 /// Where a planted server listens. Port 0 takes a free one.
 #[derive(Debug, Clone)]
@@ -163,12 +165,14 @@ async fn serve(
         bare: bare.local_addr()?,
         ca: certs.ca,
     };
-    let _running = doors.serve(Arc::new(Garden));
+    let running = doors.serve(Arc::new(Garden));
     let _ = tell.send(Ok(addresses));
     tokio::select! {
         never = bare::serve(bare) => match never {},
-        () = until.cancelled() => Ok(()),
+        () = until.cancelled() => {}
     }
+    running.drain(GOODBYE).await;
+    Ok(())
 }
 
 /// Answers as planned by the path.

@@ -20,7 +20,7 @@ use crate::world::{World, ask, come_back, fetch, origin};
 
 const EARLY_BYTES: u32 = 16 * 1024;
 
-fn tls(dir: &Path, alpn: &[u8], early: u32, sessions: &Arc<dyn StoresServerSessions>) -> Arc<rustls::ServerConfig> {
+pub fn tls(dir: &Path, alpn: &[u8], early: u32, sessions: &Arc<dyn StoresServerSessions>) -> Arc<rustls::ServerConfig> {
     let certs = DevCerts::ensure(dir, &[], std::time::SystemTime::now()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let chain = vec![CertificateDer::from_pem_file(&certs.server).unwrap()];
@@ -36,7 +36,7 @@ fn tls(dir: &Path, alpn: &[u8], early: u32, sessions: &Arc<dyn StoresServerSessi
     Arc::new(config)
 }
 
-fn sessions() -> Arc<dyn StoresServerSessions> {
+pub fn sessions() -> Arc<dyn StoresServerSessions> {
     ServerSessionMemoryCache::new(256)
 }
 
@@ -45,18 +45,23 @@ fn client(dir: &Path) -> Client {
     Client::new(&ClientConfig { trust, ..ClientConfig::default() }).unwrap()
 }
 
-/// An HTTP/3 server that answers everything with the first 100 bytes of "early".
-struct H3 {
+/// An HTTP/3 server that answers everything with the first bytes of "early".
+pub struct H3 {
     endpoint: quinn::Endpoint,
 }
 
-fn quic(tls: Arc<rustls::ServerConfig>) -> quinn::ServerConfig {
+pub fn quic(tls: Arc<rustls::ServerConfig>) -> quinn::ServerConfig {
     let crypto = quinn::crypto::rustls::QuicServerConfig::try_from(tls).unwrap();
     quinn::ServerConfig::with_crypto(Arc::new(crypto))
 }
 
 impl H3 {
-    fn start(config: quinn::ServerConfig) -> Self {
+    pub fn start(config: quinn::ServerConfig) -> Self {
+        Self::start_with(config, 100, 100)
+    }
+
+    /// `said` is what Content-Length says.
+    pub fn start_with(config: quinn::ServerConfig, bytes: usize, said: usize) -> Self {
         let endpoint = quinn::Endpoint::server(config, "127.0.0.1:0".parse().unwrap()).unwrap();
         let accepting = endpoint.clone();
         tokio::spawn(async move {
@@ -69,9 +74,9 @@ impl H3 {
                         h3::server::builder().build(h3_quinn::Connection::new(quic)).await.unwrap();
                     while let Ok(Some(resolver)) = http.accept().await {
                         let Ok((_, mut stream)) = resolver.resolve_request().await else { continue };
-                        let mut body = vec![0; 100];
+                        let mut body = vec![0; bytes];
                         generated::fill("early", 0, &mut body);
-                        let head = http::Response::builder().header("content-length", 100).body(()).unwrap();
+                        let head = http::Response::builder().header("content-length", said).body(()).unwrap();
                         let _ = stream.send_response(head).await;
                         let _ = stream.send_data(body.into()).await;
                         let _ = stream.finish().await;
@@ -82,7 +87,7 @@ impl H3 {
         Self { endpoint }
     }
 
-    fn origin(&self) -> Origin {
+    pub fn origin(&self) -> Origin {
         origin(true, self.endpoint.local_addr().unwrap())
     }
 }
@@ -117,14 +122,14 @@ async fn early_data_over_quic_is_taken_rejected_or_met_by_a_stranger() {
 }
 
 /// Takes TLS off, early data included, and passes the bytes on to a plain server.
-struct Terminator {
-    address: SocketAddr,
+pub struct Terminator {
+    pub address: SocketAddr,
     config: Arc<Mutex<Arc<rustls::ServerConfig>>>,
     early_bytes: Arc<AtomicUsize>,
 }
 
 impl Terminator {
-    fn start(config: Arc<rustls::ServerConfig>, backend: SocketAddr) -> Self {
+    pub fn start(config: Arc<rustls::ServerConfig>, backend: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let config = Arc::new(Mutex::new(config));
