@@ -57,7 +57,7 @@ impl Get<'_> {
     }
 }
 
-/// Who takes an answer while it comes. Called in the middle of reading: must not wait.
+/// Who takes an answer while it comes. Called in the middle of reading: must neither wait nor touch a connection.
 pub trait Reader {
     /// The head, before any byte of the body.
     fn head(&mut self, head: &Head);

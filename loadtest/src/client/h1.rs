@@ -434,3 +434,64 @@ impl Chunks {
         Ok(false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::ops::ControlFlow;
+
+    struct Bytes(Vec<u8>);
+
+    impl Reader for Bytes {
+        fn head(&mut self, _: &Head) {}
+
+        fn body(&mut self, _: Instant, bytes: &[u8]) -> ControlFlow<()> {
+            self.0.extend_from_slice(bytes);
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// Feeds a chunked body in pieces of these sizes, over and over. Gives what came out, and whether it ended.
+    fn decode(text: &[u8], sizes: &[usize]) -> Result<(Vec<u8>, bool), Failure> {
+        let get = Get { target: "/", ..Get::default() };
+        let head = Head::new(StatusCode::OK, HeaderMap::new(), Instant::now())?;
+        let mut account = Account::open(&get, &head)?;
+        let mut framing = Framing::Chunked(Chunks::default());
+        let (mut rest, mut reader, mut sizes) = (text, Bytes(Vec::new()), sizes.iter().cycle());
+        while !rest.is_empty() {
+            let size = (*sizes.next().expect("a cycle")).min(rest.len());
+            let (piece, behind) = rest.split_at(size);
+            rest = behind;
+            if framing.feed(&mut account, head.at, piece, &mut reader)?.is_some() {
+                return Ok((reader.0, rest.is_empty()));
+            }
+        }
+        Ok((reader.0, false))
+    }
+
+    proptest! {
+        #[test]
+        fn chunks_say_the_same_however_they_are_cut(
+            chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..50), 0..8),
+            sizes in prop::collection::vec(1usize..20, 1..10),
+            trailers in 0usize..3,
+        ) {
+            let mut text = Vec::new();
+            for chunk in &chunks {
+                text.extend_from_slice(format!("{:x};a=b\r\n", chunk.len()).as_bytes());
+                text.extend_from_slice(chunk);
+                text.extend_from_slice(b"\r\n");
+            }
+            text.extend_from_slice(b"0\r\n");
+            text.extend_from_slice(&b"a: b\r\n".repeat(trailers));
+            text.extend_from_slice(b"\r\n");
+            prop_assert_eq!(decode(&text, &sizes), Ok((chunks.concat(), true)));
+        }
+
+        #[test]
+        fn any_bytes_are_decoded_or_refused(text in prop::collection::vec(any::<u8>(), 0..200), size in 1usize..20) {
+            let _ = decode(&text, &[size]);
+        }
+    }
+}

@@ -157,7 +157,11 @@ impl Connection {
             self.quic.close(VarInt::from_u32(0), b"");
             Ok(Err(Failure::protocol("the answer's head is not one of HTTP/3, or too long")))
         });
-        let (head, mut stream) = asking.unwrap_or_else(|_| Err(Failure::no_head(limit)))?;
+        let (head, mut stream) = asking.unwrap_or_else(|_| match &self.opened {
+            // Nothing at all came back, not even a handshake.
+            Opened::Trying(..) => Err(Failure::connect(format!("{origin} gave no connection within {limit:?}"))),
+            Opened::Known(_) => Err(Failure::no_head(limit)),
+        })?;
         let mut account = Account::open(get, &head)?;
         reader.head(&head);
         let limit = self.config.body_timeout;

@@ -55,6 +55,10 @@ pub fn quic(tls: Arc<rustls::ServerConfig>) -> quinn::ServerConfig {
     quinn::ServerConfig::with_crypto(Arc::new(crypto))
 }
 
+pub fn willing_quic(dir: &Path) -> quinn::ServerConfig {
+    quic(tls(dir, b"h3", u32::MAX, &sessions()))
+}
+
 impl H3 {
     pub fn start(config: quinn::ServerConfig) -> Self {
         Self::start_with(config, 100, 100)

@@ -2,7 +2,7 @@
 
 use needledrop_loadtest::client::{Client, Trust, Wish};
 use needledrop_loadtest::generated;
-use needledrop_loadtest::measured::{Opening, Trouble};
+use needledrop_loadtest::measured::{Opening, Protocol, Trouble};
 
 use crate::world::{ALL, World, ask, config, fetch, origin};
 
@@ -37,8 +37,7 @@ async fn plain_http_needs_no_tls() {
     let world = World::open();
     let origin = origin(false, world.planted.plain);
     let device = world.client.device(Some("127.0.0.1".parse().unwrap()));
-    let mut connection =
-        device.open(&origin, needledrop_loadtest::measured::Protocol::H1, Wish::ZeroRtt).await.unwrap();
+    let mut connection = device.open(&origin, Protocol::H1, Wish::ZeroRtt).await.unwrap();
     let (notes, answer) = fetch(&mut connection, &ask("/size=100k/song?a=b")).await;
     assert_eq!((answer.unwrap().head.status.as_u16(), connection.opening()), (200, Opening::Full));
     assert!(generated::matches("song", 0, &notes.bytes));
@@ -93,4 +92,37 @@ async fn nobody_there_is_no_connection() {
         let failure = device.open(&world.origin(protocol), protocol, Wish::Full).await.err().unwrap();
         assert_eq!(failure.trouble, Trouble::Ourselves, "{protocol}: {failure}");
     }
+}
+
+/// Listeners are tasks, and a runtime may move them.
+#[test]
+fn connections_may_be_moved_between_threads() {
+    fn moves<T: Send>(value: T) -> T {
+        value
+    }
+    async fn listen(device: needledrop_loadtest::client::Device, origin: needledrop_loadtest::client::Origin) {
+        let mut connection = device.open(&origin, Protocol::H3, Wish::ZeroRtt).await.unwrap();
+        fetch(&mut connection, &ask("/song")).await.1.unwrap();
+        connection.close().await;
+    }
+    let client = Client::new(&config(Trust::Anything)).unwrap();
+    drop(moves(listen(moves(client).device(None), origin(true, "127.0.0.1:1".parse().unwrap()))));
+}
+
+#[tokio::test]
+async fn early_data_to_nobody_is_no_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(Trust::Anything);
+    config.head_timeout = std::time::Duration::from_millis(300);
+    let client = Client::new(&config).unwrap();
+    let server = crate::early::H3::start(crate::early::willing_quic(dir.path()));
+    let device = client.device(None);
+    assert!(device.prime(&server.origin(), Protocol::H3).await.unwrap());
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // The same server by name and port, as after a crash, but nobody hears.
+    let nobody = needledrop_loadtest::client::Origin { address: free, ..server.origin() };
+    let mut connection = device.open(&nobody, Protocol::H3, Wish::ZeroRtt).await.unwrap();
+    assert_eq!(connection.opening(), Opening::ZeroRtt);
+    let failure = fetch(&mut connection, &ask("/song")).await.1.unwrap_err();
+    assert_eq!(failure.trouble, Trouble::Connect, "{failure}");
 }
