@@ -76,8 +76,8 @@ fn run_command(args: &RunArgs) -> Result<ExitCode, String> {
     let counted = emulation.counted();
     for (name, passed) in [("down", &counted.down), ("up", &counted.up)] {
         eprintln!(
-            "link {name}: {} packets, {} bytes; {} lost, {} dropped by the queue; {:.0} us late at p99",
-            passed.packets, passed.bytes, passed.lost, passed.queue_full, passed.late.p99_us
+            "link {name}: {} packets, {} bytes; {} lost, {} dropped by the queue; {:.0} us late at p99, {:.2} s of a core",
+            passed.packets, passed.bytes, passed.lost, passed.queue_full, passed.late.p99_us, passed.cpu_seconds
         );
     }
     // As shells say it: 128 and the signal.

@@ -10,6 +10,7 @@ use super::tun::{MTU, Tun};
 use crate::dice::Dice;
 use hdrhistogram::Histogram;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::thread::Pid;
 use serde::Serialize;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -38,6 +39,8 @@ pub struct Passed {
     pub lines: u32,
     /// How much later than the model said packets came out.
     pub late: Late,
+    /// The processor time that this direction took, with what the kernel did to receive its packets.
+    pub cpu_seconds: f64,
 }
 
 /// The emulator's own error, over the packets that came out. Microseconds.
@@ -69,13 +72,25 @@ pub struct Counts {
     strangers: u64,
     lines: u32,
     late_ns: Histogram<u64>,
+    courier: Option<Pid>,
 }
 
 impl Default for Counts {
     fn default() -> Self {
         // To two digits, up to what nobody waits for; later than that counts as that.
         let late_ns = Histogram::new_with_bounds(1, 60_000_000_000, 2).expect("one is less than a minute");
-        Self { packets: 0, bytes: 0, lost: 0, queue_full: 0, overflow: 0, untaken: 0, strangers: 0, lines: 0, late_ns }
+        Self {
+            packets: 0,
+            bytes: 0,
+            lost: 0,
+            queue_full: 0,
+            overflow: 0,
+            untaken: 0,
+            strangers: 0,
+            lines: 0,
+            late_ns,
+            courier: None,
+        }
     }
 }
 
@@ -97,8 +112,15 @@ impl Counts {
                 p99_us: us(self.late_ns.value_at_quantile(0.99)),
                 max_us: us(self.late_ns.max()),
             },
+            cpu_seconds: self.courier.and_then(cpu_seconds).unwrap_or(0.0),
         }
     }
+}
+
+/// What the kernel says of a thread of ours, if it was built to say so.
+fn cpu_seconds(thread: Pid) -> Option<f64> {
+    let times = std::fs::read_to_string(format!("/proc/self/task/{}/schedstat", thread.as_raw_nonzero())).ok()?;
+    Some(times.split_whitespace().next()?.parse::<f64>().ok()? / 1e9)
 }
 
 /// What carries the packets of one direction.
@@ -145,6 +167,7 @@ impl Courier {
     /// Carries until told to stop.
     pub fn run(self) {
         hurry(Hurry::Carrying);
+        lock(&self.counts).courier = Some(rustix::thread::gettid());
         let mut lines = Lines::default();
         let mut room = [0; MTU];
         loop {

@@ -10,7 +10,7 @@
 //!
 //! What is asked is in [`profile`], what a line does with a packet in [`model`]: both are arithmetic. [`Emulation`]
 //! owns the devices and the threads; [`Side`] is what listeners need of it. `self_test` measures what was asked through
-//! the kernel's sockets. Remote servers and IPv6 are refused: a remote server has a link already.
+//! the kernel's sockets. Waking threads adds about 0.3 ms to a round trip, which is not taken off again. Remote servers and IPv6 are refused: a remote server has a link already.
 
 mod addresses;
 mod cli;

