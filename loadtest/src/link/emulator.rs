@@ -60,8 +60,8 @@ pub const ON_THE_WAY_BYTES: usize = 128 << 20;
 /// Packets read before those that are due get their turn.
 const BATCH: usize = 32;
 
-/// Counts that the courier writes and others read.
-#[derive(Debug)]
+/// Counts that the courier writes and others read: a copy, since a courier who waits for a reader is late.
+#[derive(Debug, Clone)]
 pub struct Counts {
     packets: u64,
     bytes: u64,

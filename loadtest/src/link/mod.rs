@@ -169,11 +169,8 @@ impl Emulation {
     pub fn counted(&self) -> Counted {
         // Reading the kernel's counts of a device that is ours cannot fail; if it did, ours would still be right.
         let (here, there) = (self.here.dropped().unwrap_or_default(), self.there.dropped().unwrap_or_default());
-        // What the couriers could not write is in their own counts.
-        Counted {
-            down: emulator::lock(&self.down).passed(here.unread + there.untaken),
-            up: emulator::lock(&self.up).passed(there.unread + here.untaken),
-        }
+        let (down, up) = (emulator::lock(&self.down).clone(), emulator::lock(&self.up).clone());
+        Counted { down: down.passed(here.unread + there.untaken), up: up.passed(there.unread + here.untaken) }
     }
 }
 
