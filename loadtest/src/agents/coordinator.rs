@@ -17,7 +17,7 @@ use super::{
     wire::WireError,
 };
 use crate::{
-    report::{Generator, Machine, Own, numbers::harmless},
+    report::{Generator, Machine, Own, Report, numbers::harmless},
     tally::Tally,
 };
 
@@ -74,6 +74,15 @@ pub struct Outcome {
     pub began: SystemTime,
     /// From the common beginning to the last agent's end.
     pub seconds: f64,
+}
+
+impl Outcome {
+    /// As a report, with the settings of the run.
+    pub fn report(self, settings: Value) -> Report {
+        let began = self.began.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let Self { tally, own, generators, missing, seconds, .. } = self;
+        Report { generators, missing, ..Report::new(settings, began, seconds, tally, own) }
+    }
 }
 
 enum Event {

@@ -72,7 +72,9 @@ pub trait Load: Send + Sync + 'static {
 pub struct Progress(watch::Sender<Tally>);
 
 impl Progress {
-    /// Everything that was counted since the beginning. Costs nothing when nobody has looked since the last time.
+    /// Everything that was counted since the beginning. Never waits: of what comes quicker than it can be sent, the
+    /// last
+    /// is sent.
     pub fn tell(&self, whole: Tally) {
         // Nobody listens any more when the coordinator is gone.
         let _ = self.0.send(whole);

@@ -125,6 +125,8 @@ async fn an_agent_killed_in_the_middle_is_named_and_the_other_goes_on() {
     assert_eq!((outcome.generators.len(), outcome.missing.len()), (1, 1));
     assert!(outcome.missing[0].starts_with(&addresses[1]) && outcome.missing[0].contains("closed"), "{missed:?}");
     assert_eq!(missed, outcome.missing);
+    let text = outcome.report(json!({})).text();
+    assert!(text.starts_with("DO NOT TRUST THESE NUMBERS: not whole: 127.0.0.1:"), "{text}");
 }
 
 #[tokio::test]
@@ -262,6 +264,16 @@ async fn frames_are_bounded_whole_unchanged_and_in_order() {
     assert!(matches!(receive(&two[good.len()..]).await, Err(WireError::Forged)), "a frame that was left out is missed");
     let other = wire::Receiver::new(&good[..], [2; 32]).receive::<u32>().await;
     assert!(matches!(other, Err(WireError::Forged)), "a frame of the other direction");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_a_receiver_panic_or_believe_them(bytes in proptest::collection::vec(0..=255u8, 0..200)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut receiver = wire::Receiver::new(&bytes[..], [1; 32]);
+        assert!(runtime.block_on(receiver.receive::<FromAgent>()).is_err());
+        let _ = runtime.block_on(wire::greeted::<Greeting>(&mut &bytes[..]));
+    }
 }
 
 const FRAME_TOO_LARGE: u32 = wire::FRAME_BYTES_MAX as u32 + 1;

@@ -23,7 +23,8 @@ pub enum TokenError {
     File(String, std::io::Error),
     /// Too short to be a secret.
     #[error(
-        "a token has 16 to 4096 bytes: make one with `head -c 32 /dev/urandom | base64 > FILE`, for all machines the same"
+        "a token has 16 to 4096 bytes: make one with `head -c 32 /dev/urandom | base64 > FILE`, for all machines the \
+         same"
     )]
     Size,
 }

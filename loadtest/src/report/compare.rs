@@ -49,7 +49,8 @@ const CURVES_MAX: usize = 12;
 const DIFFERENCES_MAX: usize = 20;
 
 /// Each row of text in the same place.
-const METHOD: &str = "noise: bootstrap of each percentile (4,000 seeded draws), 99.9 % interval of the ratio; starts of \
+const METHOD: &str = "noise: bootstrap of each percentile (4,000 seeded draws), 99.9 % interval of the ratio; starts \
+    of \
     one run are taken to be independent, and what differs from day to day is not in it: repeat the runs";
 
 /// Puts two reports side by side.
@@ -191,7 +192,8 @@ impl Comparison {
             page::section("In short", "", &page::boxed("Shares", &self.share_table()), true),
             page::section(
                 "How long people waited",
-                "Taps and skips. Along: the wait. Upwards: how many waited no longer; each line is rarer than the one below.",
+                "Taps and skips. Along: the wait. Upwards: how many waited no longer; each line is rarer than the one \
+                 below.",
                 &format!("<div class=\"plots\">{curves}</div>"),
                 !curves.is_empty(),
             ),
@@ -212,7 +214,7 @@ impl Comparison {
             let verdict = row.verdict.map_or("", Verdict::of_a_share);
             let _ = write!(
                 out,
-                "<tr><th scope=\"row\">{}</th><td>{a}</td><td>{b}</td><td></td><td>{verdict}</td></tr>",
+                "<tr><th scope=\"row\">{}</th><td>{a}</td><td>{b}</td><td class=\"none\">{verdict}</td></tr>",
                 row.name
             );
         }
@@ -230,7 +232,7 @@ impl Comparison {
                 let name = row.class.map_or_else(|| "all".into(), |class| class.to_string());
                 let _ = write!(
                     out,
-                    "<tr class=\"all first\"><th scope=\"row\">{name}</th><td></td><td></td><td></td><td></td></tr>"
+                    "<tr class=\"all first\"><th scope=\"row\">{name}</th><td></td><td></td><td></td></tr>"
                 );
             }
             row.write_html(&mut out, &format!("{} {}", figures::title(row.measure), row.statistic));
@@ -240,7 +242,7 @@ impl Comparison {
 }
 
 const HEAD: &str = "<table><thead><tr><th scope=\"col\">measure</th><th scope=\"col\">A</th><th scope=\"col\">B</th>\
-    <th scope=\"col\">B / A</th><th scope=\"col\">verdict</th></tr></thead><tbody>";
+    <th scope=\"col\">B / A</th></tr></thead><tbody>";
 
 impl Row {
     fn values(&self) -> [String; 3] {
@@ -259,7 +261,8 @@ impl Row {
         let verdict = self.verdict.of_a_time();
         let _ = write!(
             out,
-            "<tr><th scope=\"row\">{name}</th><td>{a}</td><td>{b}</td><td>{ratio}</td><td class=\"{class}\">{verdict}</td></tr>"
+            "<tr><th scope=\"row\">{name}</th><td>{a}</td><td>{b}</td><td class=\"{class}\">{ratio} <span \
+             class=\"verdict\">{verdict}</span></td></tr>"
         );
     }
 }

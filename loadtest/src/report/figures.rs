@@ -80,7 +80,7 @@ pub fn distrust(tally: &Tally, missing: &[String]) -> Vec<String> {
     let ours = tally.troubles.get(&Trouble::Ourselves).copied().unwrap_or(0);
     if ours > 0 {
         let ours = super::numbers::count(ours);
-        reasons.push(format!("the generator failed to do its part {ours} times (see the troubles)"));
+        reasons.push(format!("the generator failed to do its part (×{ours}, see the troubles)"));
     }
     if !missing.is_empty() {
         let names: Vec<String> = missing.iter().map(|name| super::numbers::harmless(name)).collect();

@@ -1,4 +1,5 @@
-//! What a person reads of a run: live on the terminal, as text at the end, as JSON, as one page, and beside another run.
+//! What a person reads of a run: live on the terminal, as text at the end, as JSON, as one page, and beside another
+//! run.
 //!
 //! Everything here is drawn from a [`Tally`](crate::tally::Tally) and knows nothing of sockets. Whatever a server said
 //! comes in as text that is not trusted: [`numbers::harmless`] takes control characters out of it, the page escapes it.

@@ -65,7 +65,8 @@ pub fn document(title: &str, about: &str, content: &str) -> String {
 }
 
 /// A record, and the needle on it.
-const LOGO: &str = "<svg viewBox=\"0 0 32 32\" aria-hidden=\"true\"><circle cx=\"15\" cy=\"17\" r=\"13.5\" fill=\"#1d1a26\" \
+const LOGO: &str = "<svg viewBox=\"0 0 32 32\" aria-hidden=\"true\"><circle cx=\"15\" cy=\"17\" r=\"13.5\" \
+    fill=\"#1d1a26\" \
     stroke=\"#57506b\" stroke-width=\".7\"/><circle cx=\"15\" cy=\"17\" r=\"9.4\" fill=\"none\" stroke=\"#57506b\" \
     stroke-width=\".7\"/><circle cx=\"15\" cy=\"17\" r=\"4.6\" fill=\"#ff6b4a\"/><circle cx=\"15\" cy=\"17\" r=\"1.1\" \
     fill=\"#fff\"/><path d=\"M29 3 22 13\" stroke=\"#f2a65a\" stroke-width=\"2.4\" stroke-linecap=\"round\"/></svg>";
@@ -143,7 +144,8 @@ impl Report {
             return String::new();
         }
         let mut out = String::from(
-            "<section><h2>Thresholds</h2><p class=\"note\">The run fails if one of these holds.</p><ul class=\"verdicts\">",
+            "<section><h2>Thresholds</h2><p class=\"note\">The run fails if one of these holds.</p><ul \
+             class=\"verdicts\">",
         );
         for judged in &self.thresholds {
             let (class, word) = if judged.failed { ("failed", "✗ failed") } else { ("passed", "✓ passed") };
@@ -192,7 +194,8 @@ impl Report {
         let table = boxed("Phases of a start", &phases::table(&self.tally));
         section(
             "What a start is made of",
-            "Each percentile is of its own: the tap that was slow to connect need not be the one that was slow to sound.",
+            "Each percentile is of its own: the tap that was slow to connect need not be the one that was slow to \
+             sound.",
             &format!("<div class=\"plots pair\">{drawn}{table}</div>"),
             !drawn.is_empty(),
         )
@@ -205,7 +208,8 @@ impl Report {
 
     fn classes(&self) -> String {
         let mut out = String::from(
-            "<table><thead><tr><th scope=\"col\" rowspan=\"2\">taps and skips</th><th scope=\"col\" rowspan=\"2\">count</th>",
+            "<table><thead><tr><th scope=\"col\" rowspan=\"2\">taps and skips</th><th scope=\"col\" \
+             rowspan=\"2\">count</th>",
         );
         for measure in text::TABLE {
             let _ =
@@ -242,7 +246,8 @@ impl Report {
         }
         out.push_str("</tbody></table>");
         let mut whys = String::from(
-            "<table><caption>By what the listener did</caption><thead><tr><th scope=\"col\">why</th><th scope=\"col\">count</th>\
+            "<table><caption>By what the listener did</caption><thead><tr><th scope=\"col\">why</th><th \
+             scope=\"col\">count</th>\
              <th scope=\"col\">first audio p50</th><th scope=\"col\">p99</th></tr></thead><tbody>",
         );
         for why in Why::ALL {
@@ -288,7 +293,8 @@ impl Report {
         };
         let table = format!(
             "<table><thead><tr><th scope=\"col\">silence</th><th scope=\"col\">count</th><th scope=\"col\">p50</th>\
-             <th scope=\"col\">p90</th><th scope=\"col\">p99</th><th scope=\"col\">longest</th><th scope=\"col\">in all</th>\
+             <th scope=\"col\">p90</th><th scope=\"col\">p99</th><th scope=\"col\">longest</th><th scope=\"col\">in \
+             all</th>\
              </tr></thead><tbody>{rows}</tbody></table>"
         );
         let table = if rows.is_empty() { String::new() } else { boxed("Stalls and gaps", &table) };
@@ -332,13 +338,15 @@ impl Report {
         let mut content = list(&facts);
         if !self.generators.is_empty() {
             let mut table = String::from(
-                "<table><thead><tr><th scope=\"col\">generator</th><th scope=\"col\">cores</th><th scope=\"col\">processor time</th>\
+                "<table><thead><tr><th scope=\"col\">generator</th><th scope=\"col\">cores</th><th \
+                 scope=\"col\">processor time</th>\
                  <th scope=\"col\">memory</th><th scope=\"col\">machine</th></tr></thead><tbody>",
             );
             for generator in &self.generators {
                 let _ = write!(
                     table,
-                    "<tr><th scope=\"row\">{}</th><td>{}</td><td>{:.1} s</td><td>{}</td><td class=\"words\">{}</td></tr>",
+                    "<tr><th scope=\"row\">{}</th><td>{}</td><td>{:.1} s</td><td>{}</td><td \
+                     class=\"words\">{}</td></tr>",
                     foreign(&generator.name),
                     generator.machine.cores,
                     generator.own.cpu_seconds,
@@ -349,7 +357,8 @@ impl Report {
             content.push_str(&boxed("Generators", &(table + "</tbody></table>")));
         }
         let note = format!(
-            "The generator measures itself: acting more than {limit} late at p99, it would be measuring its own slowness."
+            "The generator measures itself: acting more than {limit} late at p99, it would be measuring its own \
+             slowness."
         );
         section("The generator's own health", &note, &content, true)
     }

@@ -96,14 +96,16 @@ pub fn draw(tally: &Tally) -> String {
         if rows.iter().any(|row| row.marks[mark].1.is_some()) {
             let _ = write!(
                 legend,
-                "<li><svg class=\"patch\" viewBox=\"0 0 12 12\" aria-hidden=\"true\"><rect class=\"p{mark}\" width=\"12\" \
+                "<li><svg class=\"patch\" viewBox=\"0 0 12 12\" aria-hidden=\"true\"><rect class=\"p{mark}\" \
+                 width=\"12\" \
                  height=\"12\" rx=\"2\"/></svg>{}</li>",
                 figures::title(measure)
             );
         }
     }
     legend.push_str("</ul>");
-    let words = "Bars of what a start is made of, by protocol, at the median and the 99th percentile; the table has the numbers.";
+    let words = "Bars of what a start is made of, by protocol, at the median and the 99th percentile; the table has \
+        the numbers.";
     figure("From tap to head", "what a start waits for", words, frame.height, &body, &legend)
 }
 

@@ -45,7 +45,8 @@ impl Frame {
         let (y, right) = (self.y(share), Self::RIGHT);
         let _ = write!(
             out,
-            "<path class=\"grid\" d=\"M{:.1} {y:.1}H{right:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+            "<path class=\"grid\" d=\"M{:.1} {y:.1}H{right:.1}\"/><text x=\"{:.1}\" y=\"{:.1}\" \
+             text-anchor=\"end\">{}</text>",
             self.left,
             self.left - 6.0,
             y + 4.0,
@@ -61,7 +62,8 @@ impl Frame {
         let x_word = if anchor == "end" { WIDTH - 2.0 } else { x };
         let _ = write!(
             out,
-            "<path class=\"grid\" d=\"M{x:.1} {:.1}V{:.1}\"/><text x=\"{x_word:.1}\" y=\"{:.1}\" text-anchor=\"{anchor}\">{}</text>",
+            "<path class=\"grid\" d=\"M{x:.1} {:.1}V{:.1}\"/><text x=\"{x_word:.1}\" y=\"{:.1}\" \
+             text-anchor=\"{anchor}\">{}</text>",
             Self::TOP,
             self.bottom(),
             self.height - 6.0,
@@ -125,7 +127,8 @@ pub fn legend<'a>(lines: impl IntoIterator<Item = (usize, &'a str, String)>) -> 
         let series = series % SERIES;
         let _ = write!(
             out,
-            "<li><svg viewBox=\"0 0 30 10\" aria-hidden=\"true\"><path class=\"curve s{series} d{series}\" d=\"M1 5H29\"/>\
+            "<li><svg viewBox=\"0 0 30 10\" aria-hidden=\"true\"><path class=\"curve s{series} d{series}\" d=\"M1 \
+             5H29\"/>\
              </svg><span><b>{}</b> {}</span></li>",
             escape(name),
             escape(&worth)
