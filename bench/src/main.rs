@@ -1,14 +1,15 @@
-//! Benchmarks of the cache: traces through the policies alone, and through a real edge.
+//! Benchmarks: traces through the cache's policies and through a real edge, our edge beside other servers.
 #![allow(clippy::print_stdout, reason = "tables on standard output are what it is for")]
 
 mod backends;
 mod beside;
 mod replay;
 mod sim;
+mod start;
 
 use clap::Parser;
 
-/// Measures needledrop's cache.
+/// Measures needledrop, alone and beside other servers.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -25,6 +26,8 @@ enum Command {
     Sim(sim::Args),
     /// A trace through a real edge, beside the simulator
     Replay(replay::Args),
+    /// From tap to sound: our edge, nginx and Caddy over emulated links
+    Start(start::Args),
 }
 
 fn main() -> std::process::ExitCode {
@@ -32,6 +35,7 @@ fn main() -> std::process::ExitCode {
         Command::Backends(args) => backends::run(&args).map_err(|error| error.to_string()),
         Command::Beside(args) => beside::run(&args).map_err(|error| error.to_string()),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
+        Command::Start(args) => start::run(&args),
         Command::Sim(args) => sim::run(&args).map_err(|error| error.to_string()),
     };
     match done {

@@ -25,7 +25,7 @@ use crate::{
 const PINGS: usize = 9;
 
 /// From the last message of a start to the beginning: agents use it to get ready.
-const LEAD: Duration = Duration::from_secs(2);
+const LEAD: Duration = Duration::from_secs(6);
 
 /// How often the live view is shown, whether or not there is news.
 const SHOW: Duration = Duration::from_millis(250);

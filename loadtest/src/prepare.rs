@@ -1,0 +1,105 @@
+//! Before the run: lists read, gateways asked, objects fetched to compare with.
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use http::StatusCode;
+
+use crate::{
+    catalog::Catalog,
+    client::{Client, Get, Wish},
+    ear::Page,
+    measured::Protocol,
+    settings::Settings,
+    verify::{Against, Book, KEPT_BYTES_MAX, sha256},
+};
+
+/// Reads what a run is about. Blocks; uses the network as it is, without an emulated link.
+///
+/// # Errors
+/// A sentence that names the fix.
+pub fn catalog_and_book(settings: &Settings, client: &Client) -> Result<(Catalog, Book), String> {
+    let mut catalog = Catalog::open(&settings.source)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let protocol = settings.protocols.kinds().next().unwrap_or(Protocol::H1);
+    if catalog.asks() {
+        let ask = |target: String| runtime.block_on(page(client, &catalog.origins[0], protocol, &target));
+        let tracks = ask("/v1/tracks".to_owned())?;
+        catalog.add_tracks(&tracks)?;
+        let question = catalog.question(0, 0);
+        let stream = runtime.block_on(page(client, &catalog.origins[0], protocol, &question))?;
+        catalog.learn_origins(&stream)?;
+    }
+    let book = match &settings.against {
+        Against::Nothing => Book::Shut,
+        Against::Generator => Book::Generated,
+        _ if catalog.asks() => {
+            return Err("a gateway's objects can be compared with --verify generator only".to_owned());
+        }
+        Against::Folder(folder) => from_folder(folder, &catalog)?,
+        Against::Fetched => runtime.block_on(fetched(&catalog, client, protocol))?,
+    };
+    Ok((catalog, book))
+}
+
+fn from_folder(folder: &Path, catalog: &Catalog) -> Result<Book, String> {
+    let book = Book::from_folder(folder, paths(catalog).into_iter())?;
+    if let Book::Known(objects) = &book {
+        for (at, path) in paths(catalog).into_iter().enumerate() {
+            compare(catalog, at, &objects[&path])?;
+        }
+    }
+    Ok(book)
+}
+
+fn paths(catalog: &Catalog) -> Vec<String> {
+    let path = |target: &str| target.split('?').next().unwrap_or_default().to_owned();
+    catalog.entries.iter().map(|entry| path(&entry.target)).collect()
+}
+
+async fn fetched(catalog: &Catalog, client: &Client, protocol: Protocol) -> Result<Book, String> {
+    let mut objects: HashMap<String, Arc<[u8]>> = HashMap::new();
+    let mut kept = 0;
+    for at in 0..catalog.entries.len() {
+        let place = catalog.place(at, at);
+        let body = page(client, &place.origin, protocol, &place.target).await?;
+        compare(catalog, at, &body)?;
+        kept += body.len() as u64;
+        if kept > KEPT_BYTES_MAX {
+            return Err(format!("the objects are more than {} GiB to compare with: list fewer", KEPT_BYTES_MAX >> 30));
+        }
+        objects.insert(place.path().to_owned(), body.into());
+    }
+    Ok(Book::Known(objects))
+}
+
+fn compare(catalog: &Catalog, at: usize, body: &[u8]) -> Result<(), String> {
+    match &catalog.entries[at].sha256 {
+        Some(digest) if *digest != sha256(body) => {
+            Err(format!("{}: its SHA-256 is {}, the list says {digest}", catalog.entries[at].target, sha256(body)))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn page(
+    client: &Client,
+    origin: &crate::client::Origin,
+    protocol: Protocol,
+    target: &str,
+) -> Result<Vec<u8>, String> {
+    let told = |failure: crate::client::Failure| format!("{}: {}", origin.name, failure.sentence);
+    let device = client.device(None);
+    let mut connection = device.open(origin, protocol, Wish::Full).await.map_err(told)?;
+    let mut page = Page { status: StatusCode::OK, body: Vec::new() };
+    let get = Get { target, range: None, fields: &[] };
+    let answer = connection.get(&get, &mut page).await.map_err(told)?;
+    if page.status != StatusCode::OK {
+        return Err(format!("{} says {} to {target}", origin.name, page.status));
+    }
+    if answer.left {
+        Err(format!("{}{target} is longer than {} bytes", origin.name, page.body.len()))
+    } else {
+        Ok(page.body)
+    }
+}
