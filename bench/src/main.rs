@@ -3,6 +3,7 @@
 
 mod backends;
 mod beside;
+mod overhead;
 mod replay;
 mod sim;
 mod start;
@@ -24,6 +25,8 @@ enum Command {
     Beside(beside::Args),
     /// Traces through the eviction policies: start misses, byte hits and upstream bytes
     Sim(sim::Args),
+    /// What the load generator itself costs
+    Overhead(overhead::Args),
     /// A trace through a real edge, beside the simulator
     Replay(replay::Args),
     /// From tap to sound: our edge, nginx and Caddy over emulated links
@@ -34,6 +37,7 @@ fn main() -> std::process::ExitCode {
     let done = match Cli::parse().command {
         Command::Backends(args) => backends::run(&args).map_err(|error| error.to_string()),
         Command::Beside(args) => beside::run(&args).map_err(|error| error.to_string()),
+        Command::Overhead(args) => overhead::run(&args),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
         Command::Start(args) => start::run(&args),
         Command::Sim(args) => sim::run(&args).map_err(|error| error.to_string()),

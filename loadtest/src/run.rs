@@ -290,7 +290,9 @@ impl Load for Crowd {
 }
 
 fn described(settings: &Settings) -> Result<Value, String> {
-    serde_json::to_value(settings).map_err(|error| error.to_string())
+    let mut described = serde_json::to_value(settings).map_err(|error| error.to_string())?;
+    described["target"] = settings.source.name().into();
+    Ok(described)
 }
 
 fn finish(mut report: Report, wanted: &ReportArgs) -> Result<ExitCode, String> {

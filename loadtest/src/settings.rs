@@ -40,6 +40,16 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// What a report calls it.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Gateway { base, .. } | Self::Signed { base, .. } => base,
+            Self::Urls(list) => list.first().map_or("", |listed| &listed.url),
+        }
+    }
+}
+
 /// A line of a list: a URL or path, and what is known of the object.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Listed {

@@ -3,7 +3,7 @@
 //! `cargo xtask help` lists them. Only the standard library is used, so that this builds in a moment.
 //! To read on: [`steps`] says what each recipe does, [`tools`] fetches what it needs, [`job`] runs programs.
 
-mod cache_bench;
+mod benches;
 mod job;
 mod perf;
 mod steps;
@@ -64,7 +64,21 @@ const RECIPES: &[Recipe] = &[
         about: "what a hit, a cached block and a paced listener cost, beside nginx with slice and proxy_cache",
         more: "Builds in release, needs two cores; further arguments go to `needledrop-bench beside`.\n\
                Writes bench/results/beside.md.",
-        run: cache_bench::beside,
+        run: benches::beside,
+    },
+    Recipe {
+        name: "start",
+        about: "from tap to sound: our edge, nginx and Caddy, by protocol, connection, round trip and loss",
+        more: "Builds in release, needs root for the emulated links; further arguments go to `needledrop-bench start`.\n\
+               Writes bench/results/start.md and start.svg.",
+        run: benches::start,
+    },
+    Recipe {
+        name: "overhead",
+        about: "what the load generator itself costs: ten thousand listeners on one core",
+        more: "Builds in release, needs two cores; further arguments go to `needledrop-bench overhead`.\n\
+               Writes bench/results/overhead.md.",
+        run: benches::overhead,
     },
     Recipe { name: "fmt", about: "check the formatting", more: "Fix with `cargo fmt --all`.", run: steps::fmt },
     Recipe {

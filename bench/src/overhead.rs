@@ -1,0 +1,156 @@
+//! What the load generator itself costs: ten thousand listeners in real time from one core, a server on the other.
+//!
+//! The server is the load tester's own planted one, a process of its own. Listeners hear music of 160 kbit/s in ranges
+//! of 512 KiB, one connection each.
+
+use std::{
+    io::{BufRead, BufReader},
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+};
+
+use needledrop_loadtest::{
+    measured::Measure,
+    report::{Machine, Report},
+};
+
+/// Arguments of `needledrop-bench overhead`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The needledrop-loadtest binary [default: the one beside this program; build it with --release]
+    #[arg(long, value_name = "FILE")]
+    loadtest: Option<PathBuf>,
+
+    /// Listeners
+    #[arg(long, default_value_t = 10_000)]
+    listeners: u32,
+
+    /// How many come in a second
+    #[arg(long, default_value_t = 250)]
+    per_second: u32,
+
+    /// How long all of them stay, in seconds
+    #[arg(long, default_value_t = 60)]
+    seconds: u32,
+
+    /// Over what: h1 or h2 with TLS
+    #[arg(long, default_value = "h1")]
+    protocol: String,
+
+    /// Write the table here instead of printing it only
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// Length of each object: three and a half minutes at 160 kbit/s. Unit: bytes.
+const OBJECT_BYTES: u32 = 4_200_000;
+
+/// Seconds of it.
+const OBJECT_SECONDS: u32 = 210;
+
+/// Runs it and prints or writes its table.
+///
+/// # Errors
+/// A program cannot be started, or the report cannot be read.
+pub fn run(args: &Args) -> Result<(), String> {
+    let told = |error: std::io::Error| error.to_string();
+    let beside = std::env::current_exe().map_err(told)?.with_file_name("needledrop-loadtest");
+    let program = args.loadtest.clone().unwrap_or(beside);
+    let folder = tempfile::tempdir().map_err(told)?;
+    let (server, url) = Planted::start(&program, folder.path())?;
+    let (list, json) = (folder.path().join("list"), folder.path().join("report.json"));
+    let lines: String =
+        (0..100).map(|number| format!("{url}/size={OBJECT_BYTES}/{number} seconds={OBJECT_SECONDS}\n")).collect();
+    std::fs::write(&list, lines).map_err(told)?;
+    let comes = args.listeners.div_ceil(args.per_second);
+    let status = Command::new("taskset")
+        .args(["-c", "1"])
+        .arg(&program)
+        .args(["run", "--no-skips", "--seeks", "0", "--workers", "1", "--protocol", &args.protocol])
+        .args(["--arrivals", &format!("even:{}:{comes}s,0", args.per_second)])
+        .args(["--for", &format!("{}s", comes + args.seconds), "--listeners-max", &(args.listeners + 1).to_string()])
+        .arg("--urls")
+        .arg(&list)
+        .arg("--ca")
+        .arg(folder.path().join("certs/ca.pem"))
+        .arg("--json")
+        .arg(&json)
+        .stdout(Stdio::null())
+        .status()
+        .map_err(told)?;
+    drop(server);
+    if !status.success() {
+        return Err(format!("the load tester ended with {status}"));
+    }
+    let report = Report::read(&json).map_err(|error| error.to_string())?;
+    let text = table(args, &report);
+    println!("{text}");
+    args.out.as_ref().map_or(Ok(()), |out| std::fs::write(out, &text).map_err(told))
+}
+
+fn table(args: &Args, report: &Report) -> String {
+    let tally = &report.tally;
+    let ms = |share| tally.late.quantile(share).map_or(f64::NAN, |late| late.as_secs_f64() * 1e3);
+    let steps = &tally.timeline.steps;
+    let present: u64 = steps.iter().map(|step| step.listeners).sum::<u64>() * tally.timeline.step_seconds;
+    let most = steps.iter().map(|step| step.listeners).max().unwrap_or(0);
+    let machine: Vec<String> = Machine::here().facts().iter().map(|(name, fact)| format!("{name} {fact}")).collect();
+    let stalls = tally.sum(Measure::Stall, |_| true).count();
+    let rows = [
+        ("listeners at once", most.to_string()),
+        ("processor time of the generator", format!("{:.1} s of {:.0} s", report.own.cpu_seconds, report.seconds)),
+        ("per listener and second", format!("{:.1} µs", report.own.cpu_seconds * 1e6 / present.max(1) as f64)),
+        ("memory of the generator at its peak", format!("{} MiB", report.own.peak_memory_bytes >> 20)),
+        ("per listener", format!("{:.1} KiB", report.own.peak_memory_bytes as f64 / 1024.0 / most.max(1) as f64)),
+        ("its lateness, p50 / p99 / p99.9", format!("{:.2} / {:.2} / {:.2} ms", ms(0.5), ms(0.99), ms(0.999))),
+        ("starts", tally.starts.to_string()),
+        ("body bytes", format!("{} MiB", tally.bytes >> 20)),
+        ("troubles", tally.troubled().to_string()),
+        ("stalls", stalls.to_string()),
+    ];
+    let rows: String = rows.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
+    format!(
+        "# What the load generator costs\n\nMade by `cargo xtask overhead`: {} listeners come within {} s over {} and TLS \
+         and stay {} s, in real time at 160 kbit/s in ranges of 512 KiB, from one core; the planted server has the other. \
+         {}.\n\n| | |\n|---|---|\n{rows}",
+        args.listeners,
+        args.listeners.div_ceil(args.per_second),
+        args.protocol,
+        args.seconds,
+        machine.join("; "),
+    )
+}
+
+/// The load tester's own server, on core 0; dropping it ends it.
+struct Planted(Child);
+
+impl Planted {
+    fn start(program: &std::path::Path, folder: &std::path::Path) -> Result<(Self, String), String> {
+        let told = |error: std::io::Error| format!("{}: {error}", program.display());
+        let mut child = Command::new("taskset")
+            .args(["-c", "0"])
+            .arg(program)
+            .args(["planted", "--plain-port", "0", "--tls-port", "0", "--bare-port", "0", "--certs"])
+            .arg(folder.join("certs"))
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(told)?;
+        let stdout = child.stdout.take().expect("standard output was asked for as a pipe");
+        let planted = Self(child);
+        let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+        let word =
+            lines.find_map(|line| line.split_whitespace().find(|word| word.starts_with("https://")).map(str::to_owned));
+        let url = word.ok_or("the planted server printed no https:// address")?;
+        let authority = url.split('/').nth(2).unwrap_or_default();
+        // What it prints later must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Ok((planted, format!("https://{authority}")))
+    }
+}
+
+impl Drop for Planted {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

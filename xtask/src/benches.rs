@@ -1,0 +1,54 @@
+//! Benchmarks in release builds, their results written where the documents look for them.
+
+use crate::job::Job;
+use crate::tally::Tally;
+use crate::tools;
+
+/// Minutes a release build may take on two cores.
+const BUILD_MINUTES: u64 = 40;
+
+/// Our edge beside nginx: builds both of our programs and runs the comparison.
+pub fn beside(tally: &mut Tally, args: &[String]) {
+    if tally.step("beside: nginx", || tools::ensure_one("nginx", "nginx")) && build(tally) {
+        let out = tools::root().join("bench/results/beside.md");
+        tally.step("beside: run", || run(&["beside", "--out", &out.to_string_lossy()], args));
+    }
+}
+
+/// From tap to sound: our edge, nginx and Caddy over emulated links.
+pub fn start(tally: &mut Tally, args: &[String]) {
+    let found = tally.step("start: nginx and Caddy", || {
+        tools::ensure_one("nginx", "nginx")?;
+        tools::ensure_one("ip", "iproute2")?;
+        tools::caddy().map(drop)
+    });
+    if found && build(tally) {
+        let out = tools::root().join("bench/results/start");
+        tally.step("start: run", || {
+            let caddy = tools::caddy()?;
+            run(&["start", "--caddy", &caddy.to_string_lossy(), "--out", &out.to_string_lossy()], args)
+        });
+    }
+}
+
+/// What the load generator itself costs: ten thousand listeners on one core.
+pub fn overhead(tally: &mut Tally, args: &[String]) {
+    if build(tally) {
+        let out = tools::root().join("bench/results/overhead.md");
+        tally.step("overhead: run", || run(&["overhead", "--out", &out.to_string_lossy()], args));
+    }
+}
+
+fn build(tally: &mut Tally) -> bool {
+    let packages = ["--package", "needledrop", "--package", "needledrop-bench", "--package", "needledrop-loadtest"];
+    let args = [&["build", "--quiet", "--release"], packages.as_slice()].concat();
+    tally.step("release build", || Job::new("cargo", &args).dir(&tools::root()).minutes(BUILD_MINUTES).run())
+}
+
+fn run(args: &[&str], more: &[String]) -> Result<(), String> {
+    let mut job = Job::new(tools::target().join("release/needledrop-bench"), args).dir(&tools::root()).minutes(60);
+    for arg in more {
+        job = job.arg(arg);
+    }
+    job.run()
+}
