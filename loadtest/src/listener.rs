@@ -294,7 +294,9 @@ impl Listener {
             world.tally().requests += 1;
             let answer = line.connection.get(&get, &mut ear).await;
             world.tally().bytes += ear.heard.bytes();
-            let opening = if line.used { Opening::Warm } else { line.connection.opening() };
+            // One that was opened for this very tap, if only to ask for the URL, is part of what was waited for.
+            let is_older = ready_at < start.intended;
+            let opening = if is_older { Opening::Warm } else { line.connection.opening() };
             match answer {
                 // The server closed an idle connection at the very moment: everybody asks again.
                 Err(failure) if line.used && ear.heard.log.is_empty() && failure.trouble == Trouble::Broken => continue,
