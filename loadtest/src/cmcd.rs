@@ -21,8 +21,8 @@ pub enum Cmcd {
 pub struct Said<'a> {
     /// The session: the same for all requests of a listener.
     pub session: u64,
-    /// Encoded rate of what plays. Unit: kbit/s.
-    pub kbps: u32,
+    /// Encoded rate of what plays, if known. Unit: kbit/s.
+    pub kbps: Option<u32>,
     /// Duration of what plays. Unit: ms.
     pub duration_ms: Option<u64>,
     /// Music at hand, ahead of the playhead. Unit: ms.
@@ -58,8 +58,9 @@ impl Said<'_> {
     }
 
     fn object(&self) -> String {
-        let duration = self.duration_ms.map(|ms| format!(",d={ms}")).unwrap_or_default();
-        format!("br={}{duration},ot=a", self.kbps)
+        let rate = self.kbps.map(|kbps| format!("br={kbps},")).unwrap_or_default();
+        let duration = self.duration_ms.map(|ms| format!("d={ms},")).unwrap_or_default();
+        format!("{rate}{duration}ot=a")
     }
 
     fn request(&self) -> String {
@@ -103,8 +104,12 @@ mod tests {
 
     #[test]
     fn what_is_said_is_what_an_edge_reads() {
-        let said =
-            Said { session: 7, kbps: 160, next: Some(("/tracks/a,b\"c/160.ogg?x=1&y", 600_000)), ..Said::default() };
+        let said = Said {
+            session: 7,
+            kbps: Some(160),
+            next: Some(("/tracks/a,b\"c/160.ogg?x=1&y", 600_000)),
+            ..Said::default()
+        };
         let request = said.fields().into_iter().find(|(name, _)| *name == "CMCD-Request").unwrap().1;
         let read = cmcd::Cmcd::parse(&request).unwrap();
         assert_eq!(read.next[0].reference, "/tracks/a,b\"c/160.ogg?x=1&y");
@@ -116,6 +121,6 @@ mod tests {
         let said = Said { startup: true, starved: true, ..Said::default() };
         let query = said.query();
         assert!(!query[5..].contains(['&', '=', ',', '"']), "{query}");
-        assert!(query.starts_with("CMCD=bl%3D0%2Cbr%3D0%2Cbs%2Cot%3Da"), "{query}");
+        assert!(query.starts_with("CMCD=bl%3D0%2Cbs%2Cot%3Da"), "{query}");
     }
 }

@@ -32,6 +32,9 @@ use crate::{
 /// Time from the end of the preparations to the beginning of the run: workers start.
 const LEAD: Duration = Duration::from_millis(300);
 
+/// What starts under way get when somebody ends the run early: enough for most, soon enough for who waits.
+const GRACE_WHEN_STOPPED: Duration = Duration::from_secs(2);
+
 /// How often somebody looks at the counts.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -91,14 +94,17 @@ pub fn run(
         );
     }
     let closes_at = ground.began + settings.lasting();
-    let cut_at = closes_at + settings.grace();
+    let (mut cut_at, mut stopped_at) = (closes_at + settings.grace(), None);
     while threads.iter().any(|thread| !thread.is_finished()) {
         std::thread::sleep(LOOK_EVERY);
         let now = Instant::now();
         if stop.is_cancelled() || now >= closes_at {
             ground.closing.cancel();
         }
-        if now >= cut_at || (stop.is_cancelled() && now >= ground.began) {
+        if stop.is_cancelled() {
+            cut_at = cut_at.min(*stopped_at.get_or_insert(now) + GRACE_WHEN_STOPPED);
+        }
+        if now >= cut_at {
             cut.cancel();
         }
         look(&sum(&tallies), now.saturating_duration_since(ground.began));

@@ -250,7 +250,7 @@ impl Listener {
     fn said<'a>(&self, place: &'a Place, buffered_ms: u64) -> Said<'a> {
         Said {
             session: self.number ^ self.world.settings.seed.rotate_left(32),
-            kbps: 160,
+            kbps: self.world.kbps(place),
             duration_ms: place.seconds.map(|seconds| (seconds * 1e3) as u64),
             buffered_ms,
             starved: self.starved,

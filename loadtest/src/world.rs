@@ -9,7 +9,7 @@ use std::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, Place},
     client::{Client, Failure, Origin},
     dice::{Dice, Zipf},
     link::Side,
@@ -127,6 +127,12 @@ impl World {
             (None, Popularity::InOrder) => (listener % count as u64) as usize,
             (None, _) => (dice.unit() * count as f64) as usize,
         }
+    }
+
+    /// The average rate of an object, once its length and duration are known. Unit: kbit/s.
+    pub fn kbps(&self, place: &Place) -> Option<u32> {
+        let (bytes, seconds) = (self.sounds.length(place.path())?, place.seconds?);
+        Some((bytes as f64 / 125.0 / seconds).round() as u32)
     }
 
     /// Which track follows.
