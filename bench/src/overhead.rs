@@ -26,7 +26,7 @@ pub struct Args {
     listeners: u32,
 
     /// How many come in a second
-    #[arg(long, default_value_t = 250)]
+    #[arg(long, default_value_t = 100)]
     per_second: u32,
 
     /// How long all of them stay, in seconds

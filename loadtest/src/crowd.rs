@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::task::LocalSet;
+use tokio::runtime::{Builder, LocalOptions};
 use tokio_util::sync::CancellationToken;
 
 pub use crate::agents::Share;
@@ -32,11 +32,18 @@ use crate::{
 /// Time from the end of the preparations to the beginning of the run: workers start.
 const LEAD: Duration = Duration::from_millis(300);
 
+/// How many tasks run before sockets and the timer are looked at again. Each may decrypt 64 KiB, some 30 µs: a tap is
+/// never kept waiting for long by others who read.
+const TASKS_BETWEEN_LOOKS: u32 = 4;
+
 /// What starts under way get when somebody ends the run early: enough for most, soon enough for who waits.
 const GRACE_WHEN_STOPPED: Duration = Duration::from_secs(2);
 
-/// How often somebody looks at the counts.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often the end of the run is looked for.
+const BEAT: Duration = Duration::from_millis(50);
+
+/// How often somebody looks at the counts. Adding them up holds a worker for a millisecond.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a run left behind besides its counts.
 pub struct Outcome {
@@ -49,7 +56,7 @@ pub struct Outcome {
 }
 
 /// Runs a share of the crowd. `begin` is the instant that all shares have in common; without one it is soon.
-/// `look` is shown the counts twice a second and may end the run early through `stop`. Blocks until it is over.
+/// `look` is shown the counts once a second and may end the run early through `stop`. Blocks until it is over.
 ///
 /// # Errors
 /// The preparations failed; the sentence names the fix.
@@ -95,8 +102,9 @@ pub fn run(
     }
     let closes_at = ground.began + settings.lasting();
     let (mut cut_at, mut stopped_at) = (closes_at + settings.grace(), None);
+    let mut looked_at = Instant::now();
     while threads.iter().any(|thread| !thread.is_finished()) {
-        std::thread::sleep(LOOK_EVERY);
+        std::thread::sleep(BEAT);
         let now = Instant::now();
         if stop.is_cancelled() || now >= closes_at {
             ground.closing.cancel();
@@ -107,7 +115,10 @@ pub fn run(
         if now >= cut_at {
             cut.cancel();
         }
-        look(&sum(&tallies), now.saturating_duration_since(ground.began));
+        if now.duration_since(looked_at) >= LOOK_EVERY {
+            looked_at = now;
+            look(&sum(&tallies), now.saturating_duration_since(ground.began));
+        }
     }
     let lasted = ground.began.elapsed();
     for thread in threads {
@@ -170,12 +181,12 @@ fn work(
     if let Some(side) = &ground.side {
         side.enter().map_err(|error| format!("a worker cannot enter the emulated network: {error}"))?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = Builder::new_current_thread()
         .enable_all()
-        .build()
+        .event_interval(TASKS_BETWEEN_LOOKS)
+        .build_local(LocalOptions::default())
         .map_err(|error| format!("a worker cannot start: {error}"))?;
-    let local = LocalSet::new();
-    local.block_on(&runtime, async {
+    runtime.block_on(async {
         let timer = Timer::default();
         let driver = tokio::task::spawn_local(timer.clone().drive());
         let world = Rc::new(World::new(ground, client, timer, tally.clone()));

@@ -375,6 +375,7 @@ impl Listener {
         let mut head_at = self.head_mark(start, (&first, opening), 0, length);
         let key = Key { measure: Measure::Stall, why: start.why, protocol: self.protocol, opening, cache: first.cache };
         self.hear(&mut playback, &first, 0, key);
+        self.own_delay(&playback, &first);
         loop {
             let is_all_here = from + have >= length || have as f64 / rate >= to_hear;
             let more_at =
@@ -408,6 +409,16 @@ impl Listener {
             self.hear(&mut playback, &heard, have, key);
             have += heard.bytes();
             world.tally().timeline.at(world.since(until)).bytes += heard.bytes();
+        }
+    }
+
+    /// Between the first answer and here we waited for our own decoder: if the next chunk is overdue by now, a silence
+    /// that follows may be ours, and the report has to say so.
+    fn own_delay(&self, playback: &Playback, first: &Heard) {
+        let answered_at = first.log.last().map(|(at, _)| *at);
+        let due_at = answered_at.map(|at| at.max(playback.wants_more_at(self.world.settings.ahead_seconds)));
+        if let Some(late) = due_at.and_then(|at| Instant::now().checked_duration_since(at)) {
+            self.world.tally().late.record(late);
         }
     }
 

@@ -26,9 +26,14 @@ use crate::measured::{Opening, Protocol, Trouble};
 /// Most bytes of early data that are collected; servers allow 16 KiB, a GET has a few hundred.
 const EARLY_BYTES: usize = 16 * 1024;
 
+/// Bytes that one connection reads before all others have their turn: decrypting more would make timers late.
+const TURN_BYTES: usize = 64 * 1024;
+
 /// A connection's bytes.
 pub(super) struct Wire {
     state: State,
+    /// What was read since somebody else had a turn.
+    turn_bytes: usize,
     opened: Opened,
 }
 
@@ -85,7 +90,7 @@ impl Wire {
     ) -> Result<Self, Failure> {
         let tcp = connect(device.from, origin).await?;
         if !origin.tls {
-            return Ok(Self { state: State::Plain(tcp), opened: Opened::new(Opening::Full) });
+            return Ok(Self { state: State::Plain(tcp), turn_bytes: 0, opened: Opened::new(Opening::Full) });
         }
         let alpn: &[u8] = if protocol == Protocol::H2 { b"h2" } else { b"http/1.1" };
         let lane = Lane::new(protocol, origin);
@@ -95,13 +100,17 @@ impl Wire {
         let name = origin.server_name()?;
         if is_early {
             let early = Early { tcp: Some(tcp), connector, name, alpn, written: Vec::new(), sent: 0, connect: None };
-            return Ok(Self { state: State::Early(Box::new(early)), opened: Opened::new(Opening::ZeroRtt) });
+            return Ok(Self {
+                state: State::Early(Box::new(early)),
+                turn_bytes: 0,
+                opened: Opened::new(Opening::ZeroRtt),
+            });
         }
         let stream = connector.connect(name, tcp).await;
         let stream = stream.map_err(|error| Failure::io(Trouble::Tls, format!("TLS with {origin}"), &error))?;
         check_alpn(&stream, alpn).map_err(|error| Failure::tls(format!("TLS with {origin}: {error}")))?;
         let opening = opening(&stream);
-        Ok(Self { state: State::Tls(Box::new(stream)), opened: Opened::new(opening) })
+        Ok(Self { state: State::Tls(Box::new(stream)), turn_bytes: 0, opened: Opened::new(opening) })
     }
 
     /// How it began. Of early data this is known once something could be read.
@@ -119,6 +128,8 @@ impl Wire {
         if self.is_early() {
             return true;
         }
+        // Nobody is kept waiting by a look, and one that does not look sees nothing.
+        self.turn_bytes = 0;
         let mut byte = [0; 1];
         let mut context = Context::from_waker(futures_util::task::noop_waker_ref());
         Pin::new(self).poll_read(&mut context, &mut ReadBuf::new(&mut byte)).is_pending()
@@ -211,17 +222,25 @@ async fn connect(from: Option<IpAddr>, origin: &Origin) -> Result<TcpStream, Fai
 impl AsyncRead for Wire {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.turn_bytes >= TURN_BYTES {
+            this.turn_bytes = 0;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match &mut this.state {
             // Nothing can come before something went out; the flush that lets it go polls the handshake from here on.
             State::Early(early) if early.connect.is_none() => return Poll::Pending,
             State::Early(_) => ready!(this.poll_open(cx))?,
             _ => {}
         }
-        match &mut this.state {
+        let before = buffer.filled().len();
+        let read = match &mut this.state {
             State::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
             State::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
             State::Early(_) | State::Dead => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
-        }
+        };
+        this.turn_bytes = if read.is_ready() { this.turn_bytes + buffer.filled().len() - before } else { 0 };
+        read
     }
 }
 
