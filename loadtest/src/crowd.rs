@@ -32,7 +32,7 @@ use crate::{
 /// Time from the end of the preparations to the beginning of the run: workers start.
 const LEAD: Duration = Duration::from_millis(300);
 
-/// How many tasks run before sockets and the timer are looked at again. Each may decrypt 64 KiB, some 30 µs: a tap is
+/// How many tasks run before sockets and the timer are looked at again. Each may decrypt 32 KiB, some 60 µs: a tap is
 /// never kept waiting for long by others who read.
 const TASKS_BETWEEN_LOOKS: u32 = 4;
 

@@ -27,7 +27,7 @@ use crate::measured::{Opening, Protocol, Trouble};
 const EARLY_BYTES: usize = 16 * 1024;
 
 /// Bytes that one connection reads before all others have their turn: decrypting more would make timers late.
-const TURN_BYTES: usize = 64 * 1024;
+const TURN_BYTES: usize = 32 * 1024;
 
 /// A connection's bytes.
 pub(super) struct Wire {
