@@ -27,6 +27,16 @@ class Failure(Exception):
     """Something is not as it should be."""
 
 
+class Skip(Exception):
+    """This machine does not allow it to be checked."""
+
+
+def need_links():
+    """Emulated links take root, a network namespace and a TUN device; the caller of all this has looked."""
+    if os.environ.get("NEEDLEDROP_NO_LINK"):
+        raise Skip("links cannot be emulated here")
+
+
 def expect(condition, why):
     if not condition:
         raise Failure(why)

@@ -9,6 +9,7 @@ pub struct Tally {
     passed: u64,
     failed: u64,
     failures: Vec<String>,
+    skipped: Vec<String>,
 }
 
 impl Tally {
@@ -22,6 +23,13 @@ impl Tally {
     pub fn fail(&mut self, what: impl Into<String>) {
         self.failed += 1;
         self.failures.push(what.into());
+    }
+
+    /// Notes what this machine does not allow to be tested, and why.
+    pub fn skip(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        println!("SKIPPED {what}");
+        self.skipped.push(what);
     }
 
     /// Remembers a name for the list at the end without counting it again.
@@ -55,7 +63,14 @@ impl Tally {
         for failure in &self.failures {
             println!("failed: {failure}");
         }
-        println!("{} passed, {} failed", self.passed, self.failed);
+        for skipped in &self.skipped {
+            println!("skipped: {skipped}");
+        }
+        let skipped = match self.skipped.len() {
+            0 => String::new(),
+            count => format!(", {count} skipped"),
+        };
+        println!("{} passed, {} failed{skipped}", self.passed, self.failed);
         if self.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }

@@ -18,6 +18,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("g++", "g++"),
     ("ps", "procps"),
     ("ip", "iproute2"),
+    ("unshare", "util-linux"),
     ("h2load", "nghttp2-client"),
     ("/usr/share/games/wesnoth/1.16/data/core/music", "wesnoth-1.16-music"),
     ("/usr/share/doc/python3-venv", "python3-venv"),
@@ -66,6 +67,19 @@ pub fn ensure() -> Result<(), String> {
     debian()?;
     python()?;
     npm()
+}
+
+/// The variable with which tests of emulated links are left out.
+pub const NO_LINK: &str = "NEEDLEDROP_NO_LINK";
+
+/// Why links cannot be emulated here, if they cannot: it takes root, a network namespace and a TUN device.
+pub fn no_link() -> Option<String> {
+    if std::env::var_os(NO_LINK).is_some() {
+        return Some(format!("{NO_LINK} is set"));
+    }
+    // The device is made in a namespace of its own, and vanishes with it.
+    let probe = Job::new("unshare", &["--net", "ip", "tuntap", "add", "dev", "nd-probe", "mode", "tun"]);
+    probe.output().err().map(|why| format!("this machine allows no network namespace or TUN device: {why}"))
 }
 
 fn present(what: &str) -> bool {
