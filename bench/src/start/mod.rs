@@ -14,13 +14,15 @@ mod table;
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    time::{Duration, Instant},
+    process::Command,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use needledrop_loadtest::{
     crowd::{self, Share},
     measured::{Opening, Protocol},
     mix::Mix,
+    report::numbers,
     settings::{Listed, Popularity, Settings, Source},
     tally::Tally,
     verify::Against,
@@ -123,7 +125,10 @@ pub fn run(args: &Args) -> Result<(), String> {
             }
         }
     }
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let about = table::About {
+        date: numbers::date(unix),
+        commit: commit(),
         servers: servers::versions(args),
         rate: args.rate.clone(),
         rounds: args.rounds,
@@ -140,6 +145,13 @@ pub fn run(args: &Args) -> Result<(), String> {
         write("svg", &plot::svg(&measured))?;
     }
     Ok(())
+}
+
+/// The commit of the tree that this is run in.
+fn commit() -> String {
+    let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    if said.is_empty() { "unknown".to_owned() } else { said }
 }
 
 /// One server over one link: once without it, so that everything is in memory, then the starts.

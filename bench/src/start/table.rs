@@ -12,6 +12,8 @@ use super::{Measured, Path, servers::Kind};
 
 /// What stands above the table.
 pub struct About {
+    pub date: String,
+    pub commit: String,
     pub servers: String,
     pub rate: String,
     pub rounds: u64,
@@ -42,13 +44,15 @@ pub fn markdown(measured: &Measured, about: &About) -> String {
     let machine: Vec<String> = Machine::here().facts().iter().map(|(name, fact)| format!("{name} {fact}")).collect();
     let _ = writeln!(
         out,
-        "Made by `cargo xtask start` ({}, {} rounds, {:.0} min). {}.\n\nEach listener has a line of its own of {} with the \
+        "Made by `cargo xtask start` on {} at commit {} ({}, {} rounds, {:.0} min). {}.\n\nEach listener has a line of its own of {} with the \
          round trip and loss (each way) of the block, emulated at the IP level. Every server gives the same Ogg files at \
          160 kbit/s from memory, over TLS 1.3 with an ECDSA certificate; needledrop checks a signature besides. A cell is \
          median / 90th percentile in ms from the tap, and the number of starts: to the last byte that a decoder needs \
          for its first sound, and to the 65,536th byte. *full*: new connection. *resumed*: new, with a session ticket. \
          *zero_rtt*: the request travels with the first flight; a dash where the server does not take it. *warm*: the \
          connection has carried 64 KiB before. nginx of Debian has no HTTP/3.\n",
+        about.date,
+        about.commit,
         about.servers,
         about.rounds,
         about.lasted.as_secs_f64() / 60.0,
