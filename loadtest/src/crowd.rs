@@ -294,9 +294,9 @@ impl Crowd {
         }
     }
 
-    /// Waits until all have left.
+    /// Waits until all have left, and until what they heard has been counted: the decoder may be behind by seconds.
     async fn emptied(&self) {
-        while self.present.get() > 0 {
+        while self.present.get() > 0 || !self.world.is_settled() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

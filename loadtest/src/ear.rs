@@ -8,6 +8,7 @@ use crate::{
     cache_said::said_of_cache,
     client::{Answer, Failure, Head, Reader},
     measured::{Cache, Trouble},
+    needle::when,
     sound::BEGINNING_BYTES_MAX,
     sounds::Claim,
     world::World,
@@ -36,8 +37,7 @@ impl Heard {
 
     /// When the `bytes`-th byte came.
     pub fn at(&self, bytes: u64) -> Option<Instant> {
-        let place = self.log.partition_point(|(_, have)| *have < bytes.max(1));
-        self.log.get(place).map(|(at, _)| *at)
+        when(&self.log, bytes)
     }
 }
 

@@ -23,6 +23,7 @@ pub mod link;
 pub mod listener;
 pub mod measured;
 pub mod mix;
+pub mod needle;
 pub mod planted;
 pub mod playback;
 pub mod prepare;

@@ -20,6 +20,7 @@ use crate::{
     ear::{Deaf, Ear, Heard, Page, failure_of},
     habits,
     measured::{Cache, Key, Measure, Opening, Protocol, Trouble, Why},
+    needle::Needle,
     playback::Playback,
     replay::Event,
     sound::Milestones,
@@ -159,7 +160,7 @@ impl Listener {
         let last = first + (event.end - event.first).max(1) - 1;
         let said = Said { startup: event.tap, ..self.said(&place, 0) };
         let (heard, opening, ready_at) = self.fetch(&start, (first, last), &said, wish).await?;
-        let milestones = if first == 0 { world.sounds.of(place.path()).await } else { Milestones::default() };
+        let milestones = if first == 0 { world.sounds.known(place.path()) } else { Some(Milestones::default()) };
         let marks = Marks { located_at, ready_at, opening, milestones };
         self.record(&start, &heard, &marks);
         Ok(())
@@ -238,7 +239,7 @@ impl Listener {
         let start = Start { place: &place, why, intended };
         let said = Said { startup: true, ..self.said(&place, 0) };
         let (heard, opening, ready_at) = self.fetch(&start, self.chunk(0), &said, wish).await?;
-        let milestones = world.sounds.of(place.path()).await;
+        let milestones = world.sounds.known(place.path());
         let marks = Marks { located_at, ready_at, opening, milestones };
         let sound_at = self.record(&start, &heard, &marks);
         if world.settings.starts_only {
@@ -320,38 +321,36 @@ impl Listener {
         }
     }
 
-    /// Counts a start; gives the instant of the first sound, or of the first byte of what does not sound.
+    /// Counts a start; gives the instant of the first sound, or of the first byte of what does not sound or is still at
+    /// the decoder.
     fn record(&mut self, start: &Start<'_>, heard: &Heard, marks: &Marks) -> Instant {
         self.waiting = false;
-        let (world, protocol) = (&self.world, self.protocol);
-        let key = |measure| Key { measure, why: start.why, protocol, opening: marks.opening, cache: heard.cache };
-        let since = |at: Instant| at.saturating_duration_since(start.intended);
-        let first_audio = marks.milestones.first_audio.and_then(|bytes| heard.at(bytes));
+        let (world, opening) = (&self.world, marks.opening);
+        let key =
+            Key { measure: Measure::FirstByte, why: start.why, protocol: self.protocol, opening, cache: heard.cache };
         let first_64k = heard.at(FIRST_64K.min(heard.length.unwrap_or(FIRST_64K)));
-        let first_byte = heard.log.first().map(|(at, _)| *at);
+        let connected_at = if opening == Opening::Warm { start.intended } else { marks.ready_at };
         let mut tally = world.tally();
-        let mut record = |measure, at: Option<Instant>| {
+        for (measure, at) in [
+            (Measure::Url, marks.located_at),
+            (Measure::Connect, Some(connected_at)),
+            (Measure::FirstByte, heard.log.first().map(|(at, _)| *at)),
+            (Measure::First64K, first_64k),
+        ] {
             if let Some(at) = at {
-                tally.record(key(measure), since(at));
+                tally.record(Key { measure, ..key }, at.saturating_duration_since(start.intended));
             }
-        };
-        record(Measure::Url, marks.located_at);
-        record(Measure::Connect, Some(if marks.opening == Opening::Warm { start.intended } else { marks.ready_at }));
-        record(Measure::FirstByte, first_byte);
-        record(Measure::FirstAudio, first_audio);
-        record(Measure::OneSecond, marks.milestones.one_second.and_then(|bytes| heard.at(bytes)));
-        record(Measure::First64K, first_64k);
-        let sound_at = first_audio.or(first_byte).unwrap_or_else(Instant::now);
-        if start.why == Why::Next {
-            tally.record(key(Measure::Gap), since(sound_at));
         }
         let step = tally.timeline.at(world.since(start.intended));
         step.hits += u64::from(matches!(heard.cache, Cache::Memory | Cache::Disk | Cache::Prefetched | Cache::Hit));
-        if let Some(at) = first_audio.or(first_64k) {
-            step.needle_drop.record(since(at));
-        }
         step.bytes += heard.bytes();
-        sound_at
+        drop(tally);
+        let (world, intended, log) = (world.clone(), start.intended, heard.log.clone());
+        let needle = Needle { world, key, intended, log, first_64k };
+        match marks.milestones {
+            Some(milestones) => needle.fall(milestones),
+            None => needle.fall_later(start.place.path()),
+        }
     }
 
     /// Hears the track to its end, or to where it is skipped.
@@ -375,7 +374,6 @@ impl Listener {
         let mut head_at = self.head_mark(start, (&first, opening), 0, length);
         let key = Key { measure: Measure::Stall, why: start.why, protocol: self.protocol, opening, cache: first.cache };
         self.hear(&mut playback, &first, 0, key);
-        self.own_delay(&playback, &first);
         loop {
             let is_all_here = from + have >= length || have as f64 / rate >= to_hear;
             let more_at =
@@ -412,23 +410,13 @@ impl Listener {
         }
     }
 
-    /// Between the first answer and here we waited for our own decoder: if the next chunk is overdue by now, a silence
-    /// that follows may be ours, and the report has to say so.
-    fn own_delay(&self, playback: &Playback, first: &Heard) {
-        let answered_at = first.log.last().map(|(at, _)| *at);
-        let due_at = answered_at.map(|at| at.max(playback.wants_more_at(self.world.settings.ahead_seconds)));
-        if let Some(late) = due_at.and_then(|at| Instant::now().checked_duration_since(at)) {
-            self.world.tally().late.record(late);
-        }
-    }
-
     /// Bytes of a jump within the track: measured like a start, but for sound, which needs more than these bytes.
     async fn seek(&mut self, start: &Start<'_>, from: u64, intended: Instant) -> Result<(Heard, Instant), Failure> {
         self.intend(intended);
         let start = Start { place: start.place, why: Why::Seek, intended };
         let said = Said { startup: true, ..self.said(start.place, 0) };
         let (heard, opening, ready_at) = self.fetch(&start, self.chunk(from), &said, Wish::Resumed).await?;
-        let marks = Marks { located_at: None, ready_at, opening, milestones: Milestones::default() };
+        let marks = Marks { located_at: None, ready_at, opening, milestones: Some(Milestones::default()) };
         let at = self.record(&start, &heard, &marks);
         Ok((heard, at))
     }
@@ -475,7 +463,8 @@ struct Marks {
     located_at: Option<Instant>,
     ready_at: Instant,
     opening: Opening,
-    milestones: Milestones,
+    /// None: still at the decoder.
+    milestones: Option<Milestones>,
 }
 
 fn wish_of(opening: Opening) -> Wish {

@@ -82,17 +82,24 @@ impl Sounds {
     /// What an object needs; nothing is known of one that nobody has claimed, or whose first bytes somebody else does
     /// not get: a start is not to be counted late because another one is.
     pub async fn of(&self, path: &str) -> Milestones {
-        tokio::time::timeout(WAIT_MAX, self.known(path)).await.unwrap_or_default()
+        tokio::time::timeout(WAIT_MAX, self.learned(path)).await.unwrap_or_default()
     }
 
-    async fn known(&self, path: &str) -> Milestones {
+    /// The same without waiting: None while it is being found out.
+    pub fn known(&self, path: &str) -> Option<Milestones> {
+        match self.shared.objects().get(path) {
+            Some(State::Known(milestones)) => Some(*milestones),
+            Some(State::Claimed) => None,
+            None => Some(Milestones::default()),
+        }
+    }
+
+    async fn learned(&self, path: &str) -> Milestones {
         loop {
             let mut changed = std::pin::pin!(self.shared.changed.notified());
             changed.as_mut().enable();
-            match self.shared.objects().get(path) {
-                Some(State::Known(milestones)) => return *milestones,
-                None => return Milestones::default(),
-                Some(State::Claimed) => {}
+            if let Some(milestones) = self.known(path) {
+                return milestones;
             }
             changed.await;
         }

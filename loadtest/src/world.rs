@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    rc::Rc,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -41,6 +42,7 @@ pub struct World {
     timer: Timer,
     tally: Arc<Mutex<Tally>>,
     ranks: Option<Zipf>,
+    unsettled: Rc<()>,
 }
 
 impl World {
@@ -62,6 +64,7 @@ impl World {
             timer,
             tally,
             ranks,
+            unsettled: Rc::default(),
         }
     }
 
@@ -117,6 +120,16 @@ impl World {
     /// Counts music that was heard.
     pub fn played(&self, seconds: f64) {
         self.tally().played_ms += (seconds * 1e3) as u64;
+    }
+
+    /// Says that something is still to be counted, until it is dropped.
+    pub fn unsettled(&self) -> Rc<()> {
+        self.unsettled.clone()
+    }
+
+    /// Whether everything that happened has been counted.
+    pub fn is_settled(&self) -> bool {
+        Rc::strong_count(&self.unsettled) == 1
     }
 
     /// Which track somebody picks.
