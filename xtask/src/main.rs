@@ -25,7 +25,7 @@ const RECIPES: &[Recipe] = &[
     Recipe {
         name: "test",
         about: "install what the tests need, then run every test: unit, fuzz, end to end",
-        more: "Steps: tools, `cargo test --workspace`, each fuzz target for 30 s, the checks of tests/e2e.\n\
+        more: "Steps: tools, `cargo test --workspace`, each fuzz target for 60 s, the checks of tests/e2e.\n\
                Needs network on the first run only. Scratch files stay under target/xtask.",
         run: steps::test,
     },
@@ -37,7 +37,7 @@ const RECIPES: &[Recipe] = &[
     },
     Recipe {
         name: "fuzz",
-        about: "run each fuzz target for 30 s, two at a time",
+        about: "run each fuzz target for 60 s, two at a time",
         more: "Usage: cargo xtask fuzz [SECONDS]\nBuilds fuzz/ with the flags of fuzz/.cargo/config.toml.",
         run: steps::fuzz,
     },

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 /// Seconds that each fuzz target runs.
-const FUZZ_SECONDS: &str = "30";
+const FUZZ_SECONDS: &str = "60";
 
 pub fn ci(tally: &mut Tally, _: &[String]) {
     fmt(tally, &[]);
