@@ -7,8 +7,20 @@
 //! when an answer cannot be finished, `limits.rs` holds every bound, [`Client`] is the other direction, and
 //! [`DevCerts`] makes certificates for a development machine.
 //!
-//! Which file may name which library: quinn and h3 only `quic/`, hyper's server only `h1.rs`, h2 only `h2.rs`,
-//! hyper's client only `client.rs`, rcgen only `dev_certs.rs`, x509-parser only `names.rs`.
+//! Which file may name which library is this table; `tests/libraries.rs` holds the sources to it. The crates around
+//! the doors (core, media, origin, edge, the front door) name none of them; the load tester is a client of its own.
+//!
+//! | library | only in |
+//! |---|---|
+//! | `hyper::server`, `hyper::service`, `hyper::Request` | `h1.rs` |
+//! | `hyper::body`, `hyper_util::rt` | `h1.rs`, `client.rs` |
+//! | `hyper_util::client`, `hyper_rustls`, `rustls_native_certs` | `client.rs` |
+//! | `h2` | `h2.rs` |
+//! | `h3`, `quinn`, `quinn_proto`, `quinn_udp` | `quic/` |
+//! | `rustls` | `tls.rs`, `certificates.rs`, `tickets.rs`, `doors.rs`, `client.rs`, `quic/` |
+//! | `tokio_rustls` | `doors.rs`, `unsent.rs` |
+//! | `rcgen` | `dev_certs.rs` |
+//! | `x509_parser` | `names.rs` |
 
 mod body;
 mod certificates;
