@@ -17,10 +17,12 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 use crate::certificates::{CertificateError, Certificates};
+use crate::counters::Counters;
 use crate::exchange::{Exchange, Handler, alt_svc};
 use crate::h1;
 use crate::h2;
 use crate::limits::Limits;
+use crate::networks::Networks;
 use crate::proxy;
 use crate::quic::QuicDoors;
 use crate::request::{Peer, Protocol};
@@ -51,6 +53,9 @@ pub struct DoorsConfig {
     /// Whether connections from trusted peers to the plain and TLS doors begin with a PROXY v2 header. They must
     /// then; without one they are closed. QUIC has no such header.
     pub proxy_v2: bool,
+    /// Networks whose connections are not counted against a client network's share; the trusted ones never are. None
+    /// exempts this machine's own addresses: a local proxy brings everybody's connections.
+    pub exempt: Option<Vec<Cidr>>,
     /// UDP port of HTTP/3 to advertise in Alt-Svc on secure HTTP/1.1 and HTTP/2 answers.
     pub alt_svc: Option<u16>,
     /// Every bound.
@@ -112,6 +117,7 @@ pub struct Doors {
     tls: Vec<TcpListener>,
     quic: QuicDoors,
     acceptor: Option<TlsAcceptor>,
+    counters: Arc<Counters>,
 }
 
 impl Doors {
@@ -138,7 +144,7 @@ impl Doors {
                 quic.listen(address, &tls, &config.limits).map_err(failed)?;
             }
         }
-        Ok(Self { config, plain, tls, quic, acceptor })
+        Ok(Self { config, plain, tls, quic, acceptor, counters: Arc::default() })
     }
 
     /// The addresses of the plain doors, in the order of the configuration.
@@ -156,10 +162,19 @@ impl Doors {
         self.quic.addrs()
     }
 
+    /// What these doors refuse and cut off, from now until they are gone.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
     /// Accepts connections and hands their requests to `handler`, until the [`Running`] is drained or dropped.
     pub fn serve<H: Handler>(self, handler: Arc<H>) -> Running {
         let stop = Stop::default();
         let limits = self.config.limits.clone();
+        let counters = self.counters;
+        let mut exempt = self.config.exempt.unwrap_or_else(|| Cidr::LOOPBACK.to_vec());
+        exempt.extend(&self.config.trusted);
+        let networks = Networks::new(&limits, exempt, Arc::clone(&counters));
         let shared = Arc::new(Shared {
             connections: Arc::new(Semaphore::new(limits.connections)),
             handshakes: Semaphore::new(limits.handshakes),
@@ -171,6 +186,8 @@ impl Doors {
                 handler,
                 limits,
                 alt_svc: self.config.alt_svc.map(alt_svc),
+                counters,
+                networks,
             }),
         });
         self.quic.serve(&shared.exchange, &stop);
@@ -245,6 +262,9 @@ async fn accept<H: Handler>(listener: TcpListener, lane: Lane, shared: Arc<Share
             }
         };
         // Taken after the accept: a door that nobody knocks at must not hold a place that another one could fill.
+        if shared.connections.available_permits() == 0 {
+            shared.exchange.counters.connections_delayed.bump();
+        }
         let permit = tokio::select! {
             () = shared.stop.drain.cancelled() => return,
             permit = Arc::clone(&shared.connections).acquire_owned() => permit.expect("never closed"),
@@ -282,10 +302,21 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
     if shared.proxy_v2 && any_contains(&shared.exchange.trusted, peer.client) {
         match timeout(shared.exchange.limits.handshake, proxy::read_header(&mut stream)).await {
             Ok(Ok(said)) => peer.believe(said),
-            Ok(Err(error)) => return tracing::warn!(%socket, %error, "a trusted peer sent no good PROXY header"),
-            Err(_) => return tracing::warn!(%socket, "a trusted peer sent no PROXY header in time"),
+            said => {
+                shared.exchange.counters.proxy_header_bad.bump();
+                let error = said.map_or_else(|_| "it took too long".into(), |said| said.unwrap_err().to_string());
+                return tracing::warn!(%socket, %error, "a trusted peer sent no good PROXY header");
+            }
         }
     }
+    let _place = match shared.exchange.networks.admit(peer.client) {
+        Ok(place) => place,
+        Err(refusal) => {
+            tracing::debug!(%socket, %refusal, "connection refused");
+            // A reset costs us no more packets and no TIME_WAIT.
+            return stream.break_off();
+        }
+    };
     let drain = shared.stop.drain.clone();
     match (lane, &shared.acceptor) {
         (Lane::Tls, Some(acceptor)) => {
@@ -317,10 +348,12 @@ where
     match timeout(shared.exchange.limits.handshake, shaking).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
+            shared.exchange.counters.handshake_failed.bump();
             tracing::debug!(%error, "TLS handshake failed");
             None
         }
         Err(_) => {
+            shared.exchange.counters.handshake_late.bump();
             tracing::debug!("TLS handshake took too long");
             None
         }

@@ -18,7 +18,9 @@ use needledrop_core::network::Cidr;
 use needledrop_core::problem::Problem;
 
 use crate::body::Body;
+use crate::counters::Counters;
 use crate::limits::Limits;
+use crate::networks::Networks;
 use crate::proxy;
 use crate::request::{Peer, Protocol, Request};
 
@@ -49,6 +51,10 @@ pub(crate) struct Exchange<H> {
     pub(crate) limits: Limits,
     /// Value of Alt-Svc for secure answers that did not come over HTTP/3.
     pub(crate) alt_svc: Option<HeaderValue>,
+    /// What is refused and cut off.
+    pub(crate) counters: Arc<Counters>,
+    /// Who holds how many connections.
+    pub(crate) networks: Arc<Networks>,
 }
 
 /// Fields about one connection. They are the door's business, and malformed on HTTP/2 and HTTP/3 (RFC 9113 8.2.2).
@@ -81,7 +87,13 @@ impl<H: Handler> Exchange<H> {
         let advertise = self.alt_svc.as_ref().filter(|_| peer.secure && peer.protocol != Protocol::H3);
         let mut response = match admit(head, peer, &self.limits) {
             Ok(request) => self.call(request).await,
-            Err(refusal) => problem(&refusal),
+            Err(refusal) => {
+                match refusal.status {
+                    414 => self.counters.target_too_long.bump(),
+                    _ => self.counters.head_refused.bump(),
+                }
+                problem(&refusal)
+            }
         };
         for name in &HOP_BY_HOP {
             response.headers_mut().remove(name);
@@ -95,6 +107,7 @@ impl<H: Handler> Exchange<H> {
     async fn call(&self, request: Request) -> Response {
         let outcome = AssertUnwindSafe(self.handler.call(request)).catch_unwind().await;
         outcome.unwrap_or_else(|_| {
+            self.counters.handler_panicked.bump();
             tracing::error!("a handler panicked; the request got a 500");
             problem(&Problem::new("internal", "Something broke on our side", 500))
         })

@@ -1,7 +1,7 @@
 //! Every bound of the doors, in one table: default, unit and the reason.
 //!
 //! What a stranger can make us hold is the number of connections times what one connection may hold; both factors
-//! are here. Bounds that need a rate or a network (requests per second, connections per /24) belong to the edge.
+//! are here. Bounds that need to know whose request it is (requests per second of a listener) belong to the edge.
 
 use std::time::Duration;
 
@@ -13,6 +13,13 @@ pub struct Limits {
     pub connections: usize,
     /// QUIC connections open at once; further ones are refused with CONNECTION_REFUSED, which costs us one packet.
     pub quic_connections: usize,
+    /// Connections of one client network at once, TCP and QUIC together: an IPv4 address or an IPv6 /64; 0 is no
+    /// bound. A carrier's translator may have 2,000 subscribers behind an address, of whom a few hundred play at a
+    /// time over one connection each. A sixteenth of all places.
+    pub network_connections: usize,
+    /// Connections of one neighbourhood at once: an IPv4 /24 or an IPv6 /48, what one person can rent; 0 is no
+    /// bound. A quarter of all places.
+    pub neighbourhood_connections: usize,
     /// TLS handshakes under way at once, the part of a connection that costs CPU before anything is known about the
     /// peer. 512 full handshakes of half a millisecond are a quarter of a second of work.
     pub handshakes: usize,
@@ -55,6 +62,8 @@ impl Default for Limits {
         Self {
             connections: 8_192,
             quic_connections: 8_192,
+            network_connections: 1_024,
+            neighbourhood_connections: 4_096,
             handshakes: 512,
             handshake: Duration::from_secs(10),
             head: Duration::from_secs(10),

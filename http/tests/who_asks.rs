@@ -77,16 +77,72 @@ async fn a_certificate_of_another_authority_is_refused_even_where_none_is_needed
     }
 }
 
-/// Speaks PROXY v2 for 203.0.113.9, then asks.
-async fn ask_behind_proxy(world: &World) -> String {
+/// Connects and speaks PROXY v2 for this client.
+async fn connect_behind_proxy(world: &World, client: [u8; 4]) -> TcpStream {
     let mut socket = TcpStream::connect(world.plain).await.unwrap();
     let mut bytes = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
-    bytes.extend([203, 0, 113, 9, 10, 0, 0, 1, 0x1f, 0x90, 0, 80]);
-    bytes.extend(b"GET /whoami HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    bytes.extend(client);
+    bytes.extend([10, 0, 0, 1, 0x1f, 0x90, 0, 80]);
     socket.write_all(&bytes).await.unwrap();
+    socket
+}
+
+/// Asks once for 203.0.113.9.
+async fn ask_behind_proxy(world: &World) -> String {
+    let mut socket = connect_behind_proxy(world, [203, 0, 113, 9]).await;
+    socket.write_all(b"GET /whoami HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     let _ = socket.read_to_string(&mut answer).await;
     answer
+}
+
+/// Whether the connection answers; it stays open.
+async fn is_served(socket: &mut TcpStream) -> bool {
+    let asked = socket.write_all(b"GET /whoami HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    asked.is_ok() && matches!(socket.read(&mut [0; 1024]).await, Ok(1..))
+}
+
+#[tokio::test]
+async fn a_network_has_its_share_of_connections_by_the_address_a_trusted_peer_tells() {
+    let world = World::open_with(|config, _| {
+        config.trusted = Cidr::LOOPBACK.to_vec();
+        config.proxy_v2 = true;
+        config.limits.network_connections = 2;
+    });
+    let mut open = Vec::new();
+    for expected in [true, true, false] {
+        let mut socket = connect_behind_proxy(&world, [203, 0, 113, 9]).await;
+        assert_eq!(is_served(&mut socket).await, expected);
+        open.push(socket);
+    }
+    let mut neighbour = connect_behind_proxy(&world, [203, 0, 113, 10]).await;
+    assert!(is_served(&mut neighbour).await, "a neighbour pays for nobody");
+    assert_eq!(world.counters.network_refused.get(), 1);
+    drop(open);
+    while world.counters.connections.get() > 1 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let mut again = connect_behind_proxy(&world, [203, 0, 113, 9]).await;
+    assert!(is_served(&mut again).await, "a place is given back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_share_is_of_all_protocols_together() {
+    let world = World::open_with(|config, _| {
+        config.exempt = Some(Vec::new());
+        config.limits.network_connections = 2;
+    });
+    let mut quic = world.connect(Via::H3, None).await.unwrap();
+    let mut tcp = world.connect(Via::H2, None).await.unwrap();
+    for via in ALL {
+        let refused = match world.connect(via, None).await {
+            Err(_) => true,
+            Ok(mut session) => whoami(&mut session).await.is_err(),
+        };
+        assert!(refused, "{via:?}");
+    }
+    assert!(world.counters.network_refused.get() >= 4);
+    assert!(whoami(&mut quic).await.is_ok() && whoami(&mut tcp).await.is_ok());
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //! label. Parts of the edge that count for themselves keep their counters near their code and
 //! [`Metrics::add`] them here; what can be read off at any time is a collector, asked at each scrape.
 
+mod doors;
 mod labels;
 mod latency;
 pub mod threads;

@@ -171,14 +171,20 @@ fn admit<H: Handler>(incoming: Incoming, local_port: u16, connections: &TaskTrac
     let (Ok(connection), Ok(handshake)) =
         (Arc::clone(&shared.connections).try_acquire_owned(), Arc::clone(&shared.handshakes).try_acquire_owned())
     else {
+        shared.exchange.counters.quic_refused.bump();
         tracing::debug!("too many QUIC connections or handshakes");
         return incoming.refuse();
     };
     // With half of the places taken, senders first prove that their address is theirs (RFC 9000 8.1.2).
-    if shared.handshakes.available_permits() < limits.handshakes / 2 && incoming.may_retry() {
+    // So they do when their network is busy: nobody shall fill another's share in its name.
+    let client = incoming.remote_address().ip();
+    let is_crowded = shared.handshakes.available_permits() < limits.handshakes / 2;
+    if (is_crowded || shared.exchange.networks.is_busy(client)) && incoming.may_retry() {
+        shared.exchange.counters.quic_retried.bump();
         let _ = incoming.retry();
         return;
     }
+    let Ok(place) = shared.exchange.networks.admit(client) else { return incoming.refuse() };
     let shared = Arc::clone(shared);
     let tasks = shared.stop.tasks.clone();
     tasks.spawn(connections.track_future(async move {
@@ -196,7 +202,7 @@ fn admit<H: Handler>(incoming: Incoming, local_port: u16, connections: &TaskTrac
             Ok(Err(error)) => tracing::debug!(%error, "QUIC handshake failed"),
             Err(_) => tracing::debug!("QUIC handshake took too long"),
         }
-        drop(connection);
+        drop((connection, place));
     }));
 }
 

@@ -14,8 +14,8 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use needledrop_http::{
-    Body, BodyError, Certificates, Delivered, DevCerts, Doors, DoorsConfig, Handler, Receipt, Request, Response,
-    Running,
+    Body, BodyError, Certificates, Counters, Delivered, DevCerts, Doors, DoorsConfig, Handler, Receipt, Request,
+    Response, Running,
 };
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -168,6 +168,7 @@ pub struct World {
     pub certs: DevCerts,
     pub certificates: Arc<Certificates>,
     pub stage: Arc<Stage>,
+    pub counters: Arc<Counters>,
     pub running: Running,
     pub _dir: tempfile::TempDir,
 }
@@ -197,8 +198,9 @@ impl World {
         let first = |addrs: Vec<SocketAddr>| addrs[0];
         let (plain, tls, quic) = (first(doors.plain_addrs()), first(doors.tls_addrs()), first(doors.quic_addrs()));
         let stage = Arc::new(Stage::default());
+        let counters = doors.counters();
         let running = doors.serve(Arc::clone(&stage));
-        Self { plain, tls, quic, certs, certificates, stage, running, _dir: dir }
+        Self { plain, tls, quic, certs, certificates, stage, counters, running, _dir: dir }
     }
 
     pub async fn ask(&self, via: Via, target: &str) -> Answer {
