@@ -44,7 +44,7 @@ pub struct Up {
     pub public_url: Option<String>,
     /// Folder of certificates.
     pub certs: Option<PathBuf>,
-    /// Cache size, such as "1GiB".
+    /// Cache size, such as "20GiB", or "auto": 1 GiB, or what suits the disk.
     pub cache_size: Option<String>,
     /// The edge's admin port, on loopback; none without it.
     pub admin: Option<SocketAddr>,

@@ -30,7 +30,9 @@ use crate::{
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// How large a cache is that nobody gave a size.
-const CACHE_SIZE: &str = "1GiB";
+pub const CACHE_SIZE: &str = "auto";
+/// What `auto` is where the disk has room. Unit: bytes.
+const CACHE_BYTES_AUTO: u64 = 1 << 30;
 
 /// Arguments of `needledrop edge`.
 #[derive(clap::Args)]
@@ -87,7 +89,7 @@ pub struct Args {
     #[arg(long, env = "NEEDLEDROP_EDGE_CACHE", value_name = "DIR")]
     cache: Option<PathBuf>,
 
-    /// Cache size [default: 1GiB]
+    /// Cache size, such as 200GiB [default: auto, which is 1GiB or what suits the disk]
     #[arg(long, env = "NEEDLEDROP_EDGE_CACHE_SIZE", value_name = "SIZE")]
     cache_size: Option<String>,
 
@@ -236,10 +238,21 @@ fn deliveries(config: &config::Edge) -> Result<Option<Arc<Deliveries>>, String> 
 /// The cache folder, by default one in the data folder. Blocks on files.
 pub fn slab(config: &config::Edge, data: &Path) -> Result<Arc<Slab>, String> {
     let dir = config.cache.clone().unwrap_or_else(|| data.join("cache"));
-    let size = config.cache_size.as_deref().unwrap_or(CACHE_SIZE);
-    let bytes = units::parse_bytes(size).map_err(|error| format!("cache size: {error}"))?;
+    let bytes = match config.cache_size.as_deref().unwrap_or(CACHE_SIZE) {
+        "auto" => auto_bytes(&dir)?,
+        size => units::parse_bytes(size).map_err(|error| format!("cache size: {error}"))?,
+    };
     let backend = config.cache_backend.as_deref().map_or(Ok(Backend::default()), str::parse)?;
     Slab::open_with(&dir, slab::Options { bytes, backend, drill: None }).map_err(|error| error.to_string())
+}
+
+/// A GiB, or less on a disk that is nearly full.
+fn auto_bytes(dir: &Path) -> Result<u64, String> {
+    let bytes = slab::fitting_bytes(dir, CACHE_BYTES_AUTO).map_err(|error| format!("{}: {error}", dir.display()))?;
+    if bytes < CACHE_BYTES_AUTO {
+        tracing::warn!(mib = bytes >> 20, "the disk has little room: a small cache; --cache-size decides otherwise");
+    }
+    Ok(bytes)
 }
 
 /// The policy of the cache.

@@ -30,8 +30,6 @@ const LISTEN: &str = "127.0.0.1:4040";
 const TLS_LISTEN: &str = "127.0.0.1:4443";
 /// How many ports above the usual one are tried when that is taken.
 const PORTS_TRIED: u16 = 10;
-/// Cache size unless said otherwise.
-const CACHE_SIZE: &str = "1GiB";
 /// Time for running answers to finish on Ctrl-C. A player in the middle of a song is cut off then.
 const DRAIN: Duration = Duration::from_millis(700);
 
@@ -58,7 +56,7 @@ pub struct Args {
     #[arg(long, env = "NEEDLEDROP_CERTS", value_name = "DIR")]
     certs: Option<PathBuf>,
 
-    /// Cache size [default: 1GiB]
+    /// Cache size, such as 20GiB [default: auto, which is 1GiB or what suits the disk]
     #[arg(long, env = "NEEDLEDROP_CACHE_SIZE", value_name = "SIZE")]
     cache_size: Option<String>,
 
@@ -78,7 +76,7 @@ impl Args {
         config.admin = self.admin.or(config.admin);
         config.public_url = self.public_url.clone().or(config.public_url.take());
         config.certs = self.certs.clone().or(config.certs.take());
-        config.cache_size = self.cache_size.clone().or(config.cache_size.take()).or(Some(CACHE_SIZE.into()));
+        config.cache_size = self.cache_size.clone().or(config.cache_size.take()).or(Some(edge::CACHE_SIZE.into()));
     }
 }
 

@@ -262,9 +262,27 @@ fn objects_max(slots: u32) -> usize {
     OBJECTS_MAX.max((slots / BLOCKS_PER_OBJECT) as usize)
 }
 
+/// The largest cache of at most `wish` bytes that suits the disk below `dir`: halved until as much stays free as it
+/// still takes, and never below the smallest useful one. Blocking.
+///
+/// # Errors
+/// The folder cannot be made or looked at.
+pub fn fitting_bytes(dir: &Path, wish: u64) -> io::Result<u64> {
+    std::fs::create_dir_all(dir)?;
+    let (allocated, free) = (allocated_bytes(dir)?, free_bytes(dir)?);
+    let suits = |bytes: &u64| bytes.saturating_sub(allocated) <= free / 2;
+    let smaller = std::iter::successors(Some(wish), |bytes| Some(bytes / 2).filter(|half| *half >= CACHE_BYTES_MIN));
+    Ok(smaller.clone().find(suits).or_else(|| smaller.last()).unwrap_or(wish))
+}
+
 /// Whether the disk has room for what the slab files still lack of `bytes`. Asked before any file is
 /// touched, so that a cache that cannot grow is not spoilt by the attempt.
 fn has_room(dir: &Path, bytes: u64) -> io::Result<bool> {
+    Ok(bytes.saturating_sub(allocated_bytes(dir)?) <= free_bytes(dir)?)
+}
+
+/// What the slab files below `dir` take of the disk.
+fn allocated_bytes(dir: &Path) -> io::Result<u64> {
     use std::os::unix::fs::MetadataExt;
     let mut allocated = 0;
     for entry in std::fs::read_dir(dir)? {
@@ -273,8 +291,13 @@ fn has_room(dir: &Path, bytes: u64) -> io::Result<bool> {
             allocated += entry.metadata()?.blocks() * 512;
         }
     }
+    Ok(allocated)
+}
+
+/// What the disk below `dir` has left for us.
+fn free_bytes(dir: &Path) -> io::Result<u64> {
     let disk = rustix::fs::statvfs(dir)?;
-    Ok(bytes.saturating_sub(allocated) <= disk.f_bavail.saturating_mul(disk.f_frsize))
+    Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 /// Removes the files of slabs that the cache no longer has; records first, as always.

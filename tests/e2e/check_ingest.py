@@ -97,6 +97,7 @@ def the_demo_record_plays_after_a_first_start_without_music(world):
         return f"first track after {time.monotonic() - began:.1f} s"
     finally:
         up.server.stop()
+        shutil.rmtree(data / "cache", ignore_errors=True)
 
 
 @check

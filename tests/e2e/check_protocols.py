@@ -1,5 +1,6 @@
 """The same questions get the same answers over HTTP/1.1, HTTP/2 and HTTP/3: status, fields and bytes."""
 
+import shutil
 import time
 
 import cases
@@ -24,7 +25,7 @@ class LoneEdge:
         self.port, self.tls_port = free_port(), free_port()
         self.command = [
             "edge", "--data", self.data, "--log", "info", "--upstream", upstream or self.origin.base,
-            "--listen", f"127.0.0.1:{self.port}", "--tls-listen", f"127.0.0.1:{self.tls_port}",
+            "--listen", f"127.0.0.1:{self.port}", "--tls-listen", f"127.0.0.1:{self.tls_port}", "--cache-size", "64MiB",
             "--cert", self.certs / "server.pem", "--key", self.certs / "server.key", *extra,
         ]
         self.name = name
@@ -50,6 +51,8 @@ class LoneEdge:
     def close(self):
         self.server.stop()
         self.origin.close()
+        # A cache is allocated whole: what is kept for a look afterwards is the log, not this.
+        shutil.rmtree(self.data / "cache", ignore_errors=True)
 
 
 def comparable(fields):

@@ -114,6 +114,19 @@ fn a_disk_without_the_room_is_named_and_left_as_it_was() {
 }
 
 #[test]
+fn a_cache_that_nobody_sized_suits_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = free_bytes(dir.path()).unwrap();
+    assert_eq!(fitting_bytes(dir.path(), CACHE_BYTES_MIN).unwrap(), CACHE_BYTES_MIN);
+    let fitting = fitting_bytes(dir.path(), free).unwrap();
+    // Others use the disk meanwhile: the half may have become a quarter.
+    assert!(fitting == (free / 2).max(CACHE_BYTES_MIN) || fitting == free / 4, "{fitting} of {free}");
+    write(&slab(dir.path()), Slot(0), &[7; 8]);
+    let there = allocated_bytes(dir.path()).unwrap();
+    assert_eq!(fitting_bytes(dir.path(), there).unwrap(), there, "what is there already costs nothing");
+}
+
+#[test]
 fn bytes_are_checked_on_their_first_touch_after_a_start() {
     for backend in BACKENDS {
         let dir = tempfile::tempdir().unwrap();
