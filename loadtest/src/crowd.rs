@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::agents::Share;
 use crate::{
+    awake::Awake,
     catalog::Catalog,
     client::{Client, ClientConfig, Failure, Trust},
     link::{Emulation, Link, Side},
@@ -42,7 +43,7 @@ const GRACE_WHEN_STOPPED: Duration = Duration::from_secs(2);
 /// How often the end of the run is looked for.
 const BEAT: Duration = Duration::from_millis(50);
 
-/// How often somebody looks at the counts. Adding them up holds a worker for a millisecond.
+/// How often somebody looks at the counts.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What a run left behind besides its counts.
@@ -85,6 +86,8 @@ pub fn run(
         began: begin.unwrap_or_else(|| Instant::now() + LEAD + preparation(&settings)),
         closing: CancellationToken::new(),
     };
+    let awake = settings.awake.then(|| Awake::start(settings.workers)).transpose();
+    let _awake = awake.map_err(|error| format!("no thread to keep a core awake: {error}"))?;
     let cut = CancellationToken::new();
     let tallies: Vec<Arc<Mutex<Tally>>> = (0..settings.workers).map(|_| Arc::default()).collect();
     let mut threads = Vec::new();
@@ -101,6 +104,7 @@ pub fn run(
         );
     }
     let closes_at = ground.began + settings.lasting();
+    let mut counted = vec![Tally::default(); tallies.len()];
     let (mut cut_at, mut stopped_at) = (closes_at + settings.grace(), None);
     let mut looked_at = Instant::now();
     while threads.iter().any(|thread| !thread.is_finished()) {
@@ -117,7 +121,8 @@ pub fn run(
         }
         if now.duration_since(looked_at) >= LOOK_EVERY {
             looked_at = now;
-            look(&sum(&tallies), now.saturating_duration_since(ground.began));
+            collect(&mut counted, &tallies);
+            look(&sum(&counted), now.saturating_duration_since(ground.began));
         }
     }
     let lasted = ground.began.elapsed();
@@ -125,7 +130,8 @@ pub fn run(
         thread.join().map_err(|_| "a worker panicked: see above".to_owned())??;
     }
     let link = emulation.map(|emulation| serde_json::to_value(emulation.counted()).unwrap_or_default());
-    Ok(Outcome { tally: sum(&tallies), lasted, link })
+    collect(&mut counted, &tallies);
+    Ok(Outcome { tally: sum(&counted), lasted, link })
 }
 
 /// How long before the tap a listener begins: long enough for a session or a connection that is older than the tap.
@@ -155,11 +161,18 @@ fn check_reach(catalog: &Catalog, side: &Side) -> Result<(), String> {
     Ok(())
 }
 
-fn sum(tallies: &[Arc<Mutex<Tally>>]) -> Tally {
-    let mut sum = Tally::default();
-    for tally in tallies {
-        sum.add(&tally.lock().unwrap_or_else(PoisonError::into_inner));
+/// Takes from the workers what they counted since the last time. A worker is held for a moment only: adding up takes
+/// milliseconds, in which a tap would be late.
+fn collect(counted: &mut [Tally], tallies: &[Arc<Mutex<Tally>>]) {
+    for (counted, tally) in counted.iter_mut().zip(tallies) {
+        let news = std::mem::take(&mut *tally.lock().unwrap_or_else(PoisonError::into_inner));
+        counted.then(&news);
     }
+}
+
+fn sum(tallies: &[Tally]) -> Tally {
+    let mut sum = Tally::default();
+    tallies.iter().for_each(|tally| sum.add(tally));
     sum
 }
 

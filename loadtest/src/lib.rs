@@ -10,6 +10,7 @@
 
 pub mod agents;
 pub mod arrivals;
+pub mod awake;
 pub mod cache_said;
 pub mod catalog;
 pub mod client;

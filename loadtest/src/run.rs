@@ -114,6 +114,9 @@ struct CrowdArgs {
     /// Generator threads [default: one for each core]
     #[arg(long, value_name = "N")]
     workers: Option<u32>,
+    /// Keep the workers' cores from going to sleep: taps are on time on virtual machines too, for all of their cores' time
+    #[arg(long)]
+    awake: bool,
 }
 
 #[derive(clap::Args)]
@@ -343,6 +346,7 @@ impl Args {
             ca: network.ca.clone(),
             insecure: network.insecure,
             workers: crowd.workers.unwrap_or(cores).max(1),
+            awake: crowd.awake,
             seed: crowd.seed,
             timeout_ms: network.timeout.as_millis() as u64,
         })

@@ -164,6 +164,9 @@ pub struct Settings {
     pub insecure: bool,
     /// Generator threads.
     pub workers: u32,
+    /// Whether their cores are kept from going to sleep.
+    #[serde(default)]
+    pub awake: bool,
     /// Of all chance.
     pub seed: u64,
     /// Limits for connecting, for the head of an answer, and between two pieces of a body. Unit: ms.

@@ -22,58 +22,64 @@ const STEP_SECONDS_MAX: u64 = 1 << 24;
 /// Largest count that is taken from elsewhere: a thousand of them can be added up.
 const COUNT_MAX: u64 = 1 << 53;
 
-/// Latencies of one kind, in microseconds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Latencies(Histogram<u64>);
-
-impl Default for Latencies {
-    fn default() -> Self {
-        let mut histogram = Histogram::new(DIGITS).expect("three digits are between 0 and 5");
-        histogram.auto(true);
-        Self(histogram)
-    }
-}
+/// Latencies of one kind, in microseconds. The histogram is made for the first of them: most steps of a timeline, and
+/// all that a worker hands over while nothing happens, have none.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Latencies(Option<Box<Histogram<u64>>>);
 
 impl Latencies {
     /// Counts one.
     pub fn record(&mut self, took: Duration) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX).min(MICROS_MAX);
-        self.0.record(micros).expect("the histogram grows by itself");
+        self.histogram().record(micros).expect("the histogram grows by itself");
     }
 
     /// Adds those of another.
     pub fn add(&mut self, other: &Self) {
-        self.0.add(&other.0).expect("the histogram grows by itself");
+        match (&mut self.0, &other.0) {
+            (_, None) => {}
+            (Some(all), Some(more)) => all.add(more.as_ref()).expect("the histogram grows by itself"),
+            (none @ None, Some(all)) => *none = Some(all.clone()),
+        }
     }
 
     /// How many.
     pub fn count(&self) -> u64 {
-        self.0.len()
+        self.0.as_ref().map_or(0, |histogram| histogram.len())
     }
 
     /// The value that this share of all (0 to 1) does not exceed; None when there is nothing.
     pub fn quantile(&self, share: f64) -> Option<Duration> {
-        (!self.0.is_empty()).then(|| Duration::from_micros(self.0.value_at_quantile(share)))
+        self.0.as_ref().map(|histogram| Duration::from_micros(histogram.value_at_quantile(share)))
     }
 
     /// The longest.
     pub fn max(&self) -> Option<Duration> {
-        (!self.0.is_empty()).then(|| Duration::from_micros(self.0.max()))
+        self.0.as_ref().map(|histogram| Duration::from_micros(histogram.max()))
     }
 
     /// The arithmetic mean.
     pub fn mean(&self) -> Option<Duration> {
-        (!self.0.is_empty()).then(|| Duration::from_secs_f64(self.0.mean() / 1e6))
+        self.0.as_ref().map(|histogram| Duration::from_secs_f64(histogram.mean() / 1e6))
     }
 
     /// The sum of all, within the histogram's precision.
     pub fn total(&self) -> Duration {
-        Duration::from_secs_f64(self.0.mean() * self.0.len() as f64 / 1e6)
+        self.mean().unwrap_or_default().mul_f64(self.count() as f64)
     }
 
     /// Value in microseconds and how often it came, upwards.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.0.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value()))
+        let recorded = self.0.iter().flat_map(|histogram| histogram.iter_recorded());
+        recorded.map(|step| (step.value_iterated_to(), step.count_at_value()))
+    }
+
+    fn histogram(&mut self) -> &mut Histogram<u64> {
+        self.0.get_or_insert_with(|| {
+            let mut histogram = Histogram::new(DIGITS).expect("three digits are between 0 and 5");
+            histogram.auto(true);
+            Box::new(histogram)
+        })
     }
 }
 
@@ -88,7 +94,9 @@ impl<'de> Deserialize<'de> for Latencies {
     fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         let mut all = Self::default();
         for (micros, count) in Vec::<(u64, u64)>::deserialize(input)? {
-            all.0.record_n(micros.min(MICROS_MAX), count).map_err(serde::de::Error::custom)?;
+            if count > 0 {
+                all.histogram().record_n(micros.min(MICROS_MAX), count).map_err(serde::de::Error::custom)?;
+            }
         }
         Ok(all)
     }
@@ -169,7 +177,17 @@ impl Timeline {
         self.steps = pairs.collect();
     }
 
+    /// Adds what others counted at the same time.
     fn add(&mut self, other: &Self) {
+        self.merge(other, Step::add);
+    }
+
+    /// Adds what the same ones counted later, perhaps still in the last step.
+    fn then(&mut self, later: &Self) {
+        self.merge(later, Step::then);
+    }
+
+    fn merge(&mut self, other: &Self, merge: impl Fn(&mut Step, &Step)) {
         let mut other = other.clone();
         while self.step_seconds < other.step_seconds {
             self.widen();
@@ -181,7 +199,7 @@ impl Timeline {
             self.steps.resize(other.steps.len(), Step::default());
         }
         for (step, more) in self.steps.iter_mut().zip(&other.steps) {
-            step.add(more);
+            merge(step, more);
         }
     }
 }
@@ -237,6 +255,17 @@ impl Tally {
 
     /// Adds what another worker or agent counted in the same run.
     pub fn add(&mut self, other: &Self) {
+        self.count(other);
+        self.timeline.add(&other.timeline);
+    }
+
+    /// Adds what the same worker counted later.
+    pub fn then(&mut self, later: &Self) {
+        self.count(later);
+        self.timeline.then(&later.timeline);
+    }
+
+    fn count(&mut self, other: &Self) {
         for (key, latencies) in &other.latencies {
             self.latencies.entry(*key).or_default().add(latencies);
         }
@@ -256,7 +285,6 @@ impl Tally {
         self.checked_bytes += other.checked_bytes;
         self.played_ms += other.played_ms;
         self.stalled_ms += other.stalled_ms;
-        self.timeline.add(&other.timeline);
     }
 
     /// All latencies whose key pleases, in one.

@@ -75,7 +75,9 @@ pub fn distrust(tally: &Tally, missing: &[String]) -> Vec<String> {
     let late = tally.late.quantile(0.99).unwrap_or_default();
     if late.as_micros() > u128::from(LATE_MICROS_MAX) {
         let late = super::numbers::took(late);
-        reasons.push(format!("the generator acted {late} late at p99: use fewer listeners, more cores or more agents"));
+        reasons.push(format!(
+            "the generator acted {late} late at p99: use --awake, fewer listeners, more cores or more agents"
+        ));
     }
     let ours = tally.troubles.get(&Trouble::Ourselves).copied().unwrap_or(0);
     if ours > 0 {

@@ -129,7 +129,9 @@ impl Snapshot {
             warnings.push(format!("errors: {}", self.troubles));
         }
         if let Some(late) = &self.late {
-            warnings.push(format!("the generator is late by {late} at p99: these numbers are not to be trusted"));
+            warnings.push(format!(
+                "the generator is late by {late} at p99: these numbers are not to be trusted (--awake may help)"
+            ));
         }
         for name in &self.missing {
             warnings.push(format!("{} has vanished", harmless(name)));

@@ -61,6 +61,7 @@ impl World {
             ca: Some(self.planted.ca.clone()),
             insecure: false,
             workers: 1,
+            awake: false,
             seed: 1,
             timeout_ms: 2_000,
         }
