@@ -10,7 +10,8 @@ use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use http::header::{
-    ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+    ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Version, request};
@@ -127,6 +128,12 @@ fn admit(head: request::Parts, peer: Peer, limits: &Limits) -> Result<Request, P
     if !host_is_sound(&head) {
         return refuse(400, "host", "The request does not name one valid host");
     }
+    if !length_is_a_number(&head.headers) {
+        return refuse(400, "content-length", "Content-Length is not one number");
+    }
+    if head.version >= Version::HTTP_2 && speaks_of_the_connection(&head.headers) {
+        return refuse(400, "connection-field", "A field about the connection has no place in this protocol");
+    }
     Ok(Request { method: head.method, uri: head.uri, headers: head.headers, peer })
 }
 
@@ -146,6 +153,20 @@ fn host_is_sound(head: &request::Parts) -> bool {
         (Some(_), _) | (None, Some(_)) => true,
         (None, None) => head.version < Version::HTTP_11,
     }
+}
+
+/// Absent, or decimal digits (RFC 9110 8.6). Whether the body has that length is the business of who reads it.
+fn length_is_a_number(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let is_number = |length: &HeaderValue| !length.is_empty() && length.as_bytes().iter().all(u8::is_ascii_digit);
+    lengths.next().is_none_or(is_number) && lengths.next().is_none()
+}
+
+/// Fields that make a request malformed over HTTP/2 and HTTP/3 (RFC 9113 8.2.2, RFC 9114 4.2). The h2 library refuses
+/// them by itself, the h3 library does not.
+fn speaks_of_the_connection(headers: &HeaderMap) -> bool {
+    let is_wrong_te = |te: &HeaderValue| !te.as_bytes().eq_ignore_ascii_case(b"trailers");
+    HOP_BY_HOP.iter().any(|name| headers.contains_key(name)) || headers.get_all(TE).iter().any(is_wrong_te)
 }
 
 fn is_authority(host: &HeaderValue) -> bool {
@@ -218,6 +239,33 @@ mod tests {
         assert!(!sound("/a", Version::HTTP_11, &["user@a"]));
         assert!(!sound("http://user@a/", Version::HTTP_11, &["a"]));
         assert!(!sound("https://one/a", Version::HTTP_2, &["two"]));
+    }
+
+    #[test]
+    fn a_length_is_one_number() {
+        let sound = |lengths: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for length in lengths {
+                headers.append(CONTENT_LENGTH, HeaderValue::from_str(length).unwrap());
+            }
+            length_is_a_number(&headers)
+        };
+        assert!(sound(&[]) && sound(&["0"]) && sound(&["123"]));
+        for wrong in ["", "abc", "+1", "-1", "1 2", "1, 1"] {
+            assert!(!sound(&[wrong]), "{wrong:?}");
+        }
+        assert!(!sound(&["1", "1"]));
+    }
+
+    #[test]
+    fn fields_about_the_connection_have_no_place_after_http_1() {
+        let speaks = |name: &'static str, value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static(value));
+            speaks_of_the_connection(&headers)
+        };
+        assert!(speaks("connection", "close") && speaks("transfer-encoding", "chunked") && speaks("te", "gzip"));
+        assert!(!speaks("te", "trailers") && !speaks("accept", "*/*"));
     }
 
     #[test]

@@ -20,13 +20,21 @@ const DEBIAN: &[(&str, &str)] = &[
     ("ip", "iproute2"),
     ("unshare", "util-linux"),
     ("h2load", "nghttp2-client"),
+    ("valgrind", "valgrind"),
     ("/usr/share/games/wesnoth/1.16/data/core/music", "wesnoth-1.16-music"),
     ("/usr/share/doc/python3-venv", "python3-venv"),
 ];
 
-/// What goes into the virtual environment: a QUIC client that nobody here wrote, an HTTP/2 framing layer, and the reader
-/// of metrics that scrapers agree with.
-const PYTHON: &[&str] = &["aioquic==1.2.0", "h2==4.1.0", "prometheus-client==0.22.1"];
+/// What goes into the virtual environment: a QUIC client that nobody here wrote, HTTP/2 framing and single frames, the
+/// reader of metrics that scrapers agree with, and two judges of answers that know the standards.
+const PYTHON: &[&str] = &[
+    "aioquic==1.2.0",
+    "h2==4.1.0",
+    "hyperframe==6.1.0",
+    "prometheus-client==0.22.1",
+    "httplint==2026.10.4",
+    "redbot==2.7.1",
+];
 /// Drives Chromium; the `-core` package brings no browser of its own.
 const NPM: &[&str] = &["playwright-core@1.49.1"];
 /// The first release whose configuration `deny.toml` is written for.
