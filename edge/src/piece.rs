@@ -191,13 +191,14 @@ fn map(file: &File) -> io::Result<MmapRaw> {
 #[cfg(target_os = "linux")]
 fn resident(map: &MmapRaw, span: Span) -> bool {
     const PAGES_MAX: usize = BLOCK_BYTES as usize / 4_096;
-    let mut pages = [0u8; PAGES_MAX];
+    // The system writes one byte for each page of its own size; what it leaves untouched counts as resident, so that the
+    // size need not be known (rustix finds it in a way that programs under valgrind do not survive).
+    let mut pages = [1u8; PAGES_MAX];
     // SAFETY: the span lies in the mapping (slots are inside their piece), is page-aligned (a
     // block is a multiple of every page size up to 64 KiB), and `pages` has a byte for each page
     // of a block at the smallest page size.
     let answer = unsafe { libc::mincore(map.as_mut_ptr().add(span.offset).cast(), span.len, pages.as_mut_ptr()) };
-    let count = span.len.div_ceil(rustix::param::page_size());
-    answer == 0 && pages[..count].iter().all(|page| page & 1 == 1)
+    answer == 0 && pages.iter().all(|page| page & 1 == 1)
 }
 
 #[cfg(not(target_os = "linux"))]

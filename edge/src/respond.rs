@@ -153,7 +153,10 @@ pub fn answered(
     open_to_all(headers);
     put(headers, header::ACCEPT_RANGES, "bytes");
     put(headers, header::CACHE_CONTROL, &cache_control(object, lifetime, now));
-    put(headers, header::AGE, &object.age(now).to_string());
+    // Date is when upstream made the copy, and Age what has passed since (RFC 9111 4.2.3, 5.1).
+    let age = object.age(now);
+    put(headers, header::AGE, &age.to_string());
+    put(headers, header::DATE, &UnixSeconds(now.0.saturating_sub(age)).to_http());
     if let Some(etag) = &object.validators.etag {
         put(headers, header::ETAG, &etag.to_string());
     }
@@ -201,6 +204,10 @@ pub fn relayed(status: StatusCode, upstream: &HeaderMap, edge: &str, took_ms: f6
             headers.append(name.clone(), value.clone());
         }
     }
+    if !headers.contains_key(header::CACHE_CONTROL) && !headers.contains_key(header::EXPIRES) {
+        // Silence would let caches on the way guess a lifetime, which the signed URL may not have (RFC 9111 4.2.2).
+        put(headers, header::CACHE_CONTROL, "private, no-cache");
+    }
     open_to_all(headers);
     put(headers, header::HeaderName::from_static("cache-status"), &format!("{edge}; fwd=bypass"));
     put(
@@ -244,8 +251,10 @@ fn cache_control(object: &Object, lifetime: Lifetime, now: UnixSeconds) -> Strin
         Lifetime::Public => ("public", u64::MAX),
         Lifetime::Peer => return told_to_a_peer(&object.freshness()),
     };
-    let seconds = object.seconds_left(now).min(limit);
-    match (seconds, object.immutable) {
+    let left = object.seconds_left(now).min(limit);
+    // max-age counts from the copy's birth: a client takes our Age off it.
+    let seconds = left.saturating_add(object.age(now));
+    match (left, object.immutable) {
         (0, _) => format!("{scope}, no-cache"),
         (_, true) => format!("{scope}, max-age={seconds}, immutable"),
         (_, false) => format!("{scope}, max-age={seconds}"),
