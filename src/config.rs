@@ -121,8 +121,38 @@ pub struct Edge {
     pub trusted: Vec<String>,
     /// Whether trusted peers begin connections with a PROXY v2 header.
     pub proxy_v2: bool,
+    /// Who may ask how often.
+    pub limits: Limits,
     /// The admin port and the other edges.
     pub admin: Admin,
+}
+
+/// What one client network, listener or play may take of an edge. Zero switches a limit off; the numbers' reasons
+/// stand with the defaults (`limits.rs` of http and edge).
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Networks that nothing of this is counted for; without it this machine's own addresses. Trusted proxies are
+    /// never counted as connections, and their listeners by the address they tell.
+    pub exempt: Option<Vec<String>>,
+    /// Connections of an IPv4 address or IPv6 /64 at once.
+    pub network_connections: Option<u32>,
+    /// Connections of an IPv4 /24 or IPv6 /48 at once.
+    pub neighbourhood_connections: Option<u32>,
+    /// Requests per second of an IPv4 address or IPv6 /64 in the long run, and at once.
+    pub network_rate: Option<u32>,
+    /// See `network_rate`.
+    pub network_burst: Option<u32>,
+    /// Requests per second of an IPv4 /24 or IPv6 /48 in the long run, and at once.
+    pub neighbourhood_rate: Option<u32>,
+    /// See `neighbourhood_rate`.
+    pub neighbourhood_burst: Option<u32>,
+    /// Requests per second under one pseudonym (`uid`) in the long run, and at once.
+    pub listener_rate: Option<u32>,
+    /// See `listener_rate`.
+    pub listener_burst: Option<u32>,
+    /// Client networks that may fetch one play (`pid`) at a time.
+    pub playback_networks: Option<u32>,
 }
 
 /// Settings of an edge's admin port.

@@ -156,6 +156,7 @@ impl Args {
             config.trusted.clone_from(&self.trusted);
         }
         config.proxy_v2 |= self.proxy_v2;
+        config.limits.decide();
         self.admin.decide(&mut config.admin);
     }
 }
@@ -196,7 +197,8 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
     let certificates = certificates(&config)?;
     let doors_config = doors_config(&config, certificates.clone())?;
     let office = admin::Office::new(config.admin.clone(), data, certificates.clone(), roots, identity)?;
-    let edge = Edge::new(name.clone(), keys.clone(), config.public.clone().unwrap_or_default(), shelf.clone());
+    let edge = Edge::new(name.clone(), keys.clone(), config.public.clone().unwrap_or_default(), shelf.clone())
+        .limited(config.limits.admission()?);
     serve::block_on(async move {
         shelf.upstream.start_checks();
         let doors = Doors::bind(doors_config).map_err(|error| error.to_string())?;
@@ -206,6 +208,7 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
         for address in doors.tls_addrs() {
             println!("edge on https://{address} (HTTP/1.1, HTTP/2; HTTP/3 on the same UDP port)");
         }
+        shelf.metrics.add_doors(doors.counters());
         let admin_running = office.open(&name, &shelf, &keys)?;
         office.catch_up(&shelf).await;
         let running = doors.serve(Arc::new(edge));
@@ -298,7 +301,7 @@ fn certificates(config: &config::Edge) -> Result<Option<Arc<Certificates>>, Stri
 
 fn doors_config(config: &config::Edge, certificates: Option<Arc<Certificates>>) -> Result<DoorsConfig, String> {
     let trusted: Result<Vec<_>, _> = config.trusted.iter().map(|network| Cidr::parse(network)).collect();
-    Ok(DoorsConfig {
+    let mut doors = DoorsConfig {
         plain: config.listen.clone(),
         tls: config.tls_listen.clone(),
         quic: config.tls_listen.clone(),
@@ -308,5 +311,7 @@ fn doors_config(config: &config::Edge, certificates: Option<Arc<Certificates>>) 
         alt_svc: config.tls_listen.first().map(SocketAddr::port).filter(|port| *port != 0),
         client_ca: config.client_ca.clone().map(|pem| ClientCa { pem, auth: ClientAuth::Optional }),
         ..DoorsConfig::default()
-    })
+    };
+    config.limits.apply(&mut doors)?;
+    Ok(doors)
 }

@@ -16,6 +16,7 @@ mod front;
 mod ingest;
 mod keyfile;
 mod keys;
+mod limits;
 mod listing;
 mod origin;
 mod page;

@@ -15,7 +15,7 @@ use std::{
 use arc_swap::ArcSwap;
 use http::Uri;
 use needledrop_core::cache::Shape;
-use needledrop_edge::Edge;
+use needledrop_edge::{Edge, admission::Settings};
 use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Identity, Roots, Running};
 use needledrop_origin::{Origin, Vault};
 
@@ -111,9 +111,11 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         let addresses = Addresses::of(&doors);
         let front = Front {
             api: Api::new(listing.clone(), keys.clone(), public_url.clone(), ingesting.clone()),
-            edge: Edge::new("needledrop".into(), keys.clone(), vec!["/art/".into()], shelf.clone()),
+            edge: Edge::new("needledrop".into(), keys.clone(), vec!["/art/".into()], shelf.clone())
+                .limited(Settings::default()),
             hosts: addresses.hosts(public_url.as_deref()),
         };
+        shelf.metrics.add_doors(doors.counters());
         let admin_running = office.open("needledrop", &shelf, &keys)?;
         let running = doors.serve(Arc::new(front));
         let tasks = [

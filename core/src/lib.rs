@@ -27,7 +27,9 @@ pub mod problem;
 pub mod proxy_v2;
 pub mod purge;
 pub mod range;
+pub mod rate;
 pub mod refusal;
+pub mod sharing;
 pub mod signed_url;
 pub mod time;
 

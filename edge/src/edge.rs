@@ -7,12 +7,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Response, header};
 use needledrop_core::{
     BLOCK_BYTES, ByteRange, Conditions, Keyring, Method as CoreMethod, ObjectPath, Outcome, SignedUrl, UnixSeconds,
-    answer, cdn_loop::Chain, decide, range::RangeRequest, range::RangeSpec, verify,
+    answer, cdn_loop::Chain, decide, range::PARTS_MAX, range::RangeRequest, range::RangeSpec, verify,
 };
 use needledrop_http::{Body, BodyError, Handler, Request};
 
 use crate::{
     access::{Entry, Holder, Seen},
+    admission::{Admission, Held, Settings},
     cache::Presence,
     error::FillError,
     object::Object,
@@ -32,6 +33,7 @@ pub struct Edge {
     /// Path prefixes that need no signature, such as `/art/`.
     public: Vec<String>,
     shelf: Arc<Shelf>,
+    admission: Admission,
 }
 
 /// A request that may have its object.
@@ -47,7 +49,15 @@ struct Admitted {
 impl Edge {
     /// An edge over a shelf. `keys` may be exchanged at any time: each request looks once.
     pub fn new(name: String, keys: Arc<ArcSwap<Keyring>>, public: Vec<String>, shelf: Arc<Shelf>) -> Self {
-        Self { name, keys, public, shelf }
+        Self { name, keys, public, shelf, admission: Admission::new(Settings::off()) }
+    }
+
+    /// The same with limits on who may ask how often; without this there are none.
+    #[must_use]
+    pub fn limited(mut self, settings: Settings) -> Self {
+        self.admission = Admission::new(settings);
+        self.admission.register(&self.shelf.metrics);
+        self
     }
 
     /// Whatever holds a request up, it learns of it while its player can still ask another edge.
@@ -61,6 +71,10 @@ impl Edge {
     }
 
     async fn respond(&self, request: &Request, started: Instant) -> Result<Response<Body>, Failure> {
+        // First of all, since even a refusal costs a signature check.
+        if request.peer.identity.is_none() {
+            self.hold(self.admission.ask(request.peer.client, ranges(request)))?;
+        }
         let method = match request.method {
             Method::GET => CoreMethod::Get,
             Method::HEAD => CoreMethod::Head,
@@ -112,8 +126,17 @@ impl Edge {
         }
         let signed = verify(target, &self.keys.load(), now).map_err(Failure::Refused)?;
         signed.admit(request.peer.client).map_err(Failure::Refused)?;
+        self.hold(self.admission.play(request.peer.client, &signed, request.peer.early_data))?;
         let lifetime = Lifetime::Signed(signed.claims().expires);
         Ok(Admitted { path: signed.path().clone(), lifetime, chain, url: Some(signed) })
+    }
+
+    /// Counts who is not let in.
+    fn hold(&self, asked: Result<(), Held>) -> Result<(), Failure> {
+        asked.map_err(|held| {
+            self.shelf.metrics.limited(held.reason);
+            Failure::Held(held)
+        })
     }
 
     #[expect(clippy::too_many_arguments, reason = "the facts of one request, gathered by its only caller")]
@@ -234,6 +257,13 @@ impl Handler for Edge {
         });
         entry.answered(response)
     }
+}
+
+/// For how many requests it counts: each part of a multipart answer may cost upstream as much as a request for it.
+fn ranges(request: &Request) -> u32 {
+    let commas = |value: &http::HeaderValue| value.as_bytes().iter().filter(|byte| **byte == b',').count();
+    let ranges = 1 + request.headers.get_all(header::RANGE).iter().map(commas).sum::<usize>();
+    u32::try_from(ranges.min(PARTS_MAX)).expect("a few")
 }
 
 /// One piece at once where that is all, else the pieces as they come; an error resets the stream.

@@ -4,7 +4,7 @@
 //! In reading order: [`edge`] is the walk of one request. [`open`] learns of objects,
 //! [`serve`] reads them, [`cache`] finds blocks, [`fill`] fetches them through [`upstream`]
 //! into [`flight`]s, [`slab`] keeps them and [`store`] lets them survive the process. [`respond`]
-//! alone knows status codes, [`limits`] holds every bound. [`purge`] makes objects gone, [`cluster`]
+//! alone knows status codes, [`limits`] holds every bound, [`admission`] says who may ask how often. [`purge`] makes objects gone, [`cluster`]
 //! tells the other edges, [`admin`] is the port of operators.
 //!
 //! The edge knows nothing of music: paths are opaque, and all that it must know about a
@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod admission;
 pub mod ahead;
 pub mod cache;
 pub mod clock;
@@ -39,6 +40,7 @@ mod sync;
 pub mod upstream;
 
 pub use admin::Admin;
+pub use admission::Admission;
 pub use clock::Clock;
 pub use cluster::Cluster;
 pub use deliveries::{Deliveries, Delivery};

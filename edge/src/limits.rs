@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use needledrop_core::rate::Quota;
+
 /// How far ahead of a sequential reader blocks are fetched. Unit: blocks.
 ///
 /// 512 KiB, the step in which players fetch: a listener who skips wastes no more than that.
@@ -194,3 +196,32 @@ pub const DELIVERIES_PAGE_BYTES: u64 = 1 << 20;
 
 /// Delivery records given at once at most: a file of them. Unit: bytes of text.
 pub const DELIVERIES_PAGE_BYTES_MAX: u64 = 8 << 20;
+
+/// Requests of one client network: an IPv4 address, or an IPv6 /64. A listener asks for 512 KiB every 26 s and four
+/// times when a track begins; a carrier's translator with 2,000 of them behind one address makes about 150 a second
+/// when all play at once. The burst is a minute of all of them tapping.
+pub const RATE_NETWORK: Quota = Quota { per_second: 200, burst: 4_000 };
+
+/// Requests of one neighbourhood: an IPv4 /24, or an IPv6 /48. Five translators at full load; what can be rented for
+/// a few euros an hour is bounded to a small part of what an edge answers.
+pub const RATE_NEIGHBOURHOOD: Quota = Quota { per_second: 1_000, burst: 20_000 };
+
+/// Requests under one pseudonym. A listener with an album to take along asks as fast as the line carries 512 KiB
+/// pieces: 25 MB a second for as long as it takes, and half a GiB at once.
+pub const RATE_LISTENER: Quota = Quota { per_second: 50, burst: 1_000 };
+
+/// Entries of each table of rates. Unit: networks or listeners that owe something, 16 B each, taken at the start: a MiB.
+/// With more of them at once those who owe least are forgotten.
+pub const RATE_ENTRIES: usize = 65_536;
+
+/// Client networks that may fetch one play at a time. Unit: networks (IPv4 /24, IPv6 /56). A listener on a train, with
+/// IPv4 and IPv6 of each of a few carriers and stations' Wi-Fi, stays below ten; a link in a forum does not.
+pub const PLAYBACK_NETWORKS: usize = 16;
+
+/// How long a network that fetched something of a play keeps its seat. Unit: seconds. Longer than players wait
+/// between two requests: a buffer of ten minutes, and a pause for the doorbell.
+pub const PLAYBACK_IDLE_SECONDS: u32 = 900;
+
+/// Plays whose networks are remembered. Unit: plays, about 120 B each with a few networks. More than an edge of 10 Gbit/s
+/// can serve at 160 kbit/s; further ones are let through, and counted.
+pub const PLAYS_SEATED_MAX: usize = 65_536;

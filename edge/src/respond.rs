@@ -5,8 +5,10 @@ use needledrop_core::{Answer, Problem, Refusal, UnixSeconds};
 use needledrop_http::Body;
 
 use crate::{
+    admission::Held,
     cache::Presence,
     error::FillError,
+    metrics::Reason,
     object::{Freshness, Object, Stale},
     open::StaleUse,
 };
@@ -30,6 +32,8 @@ pub enum Failure {
     Loop,
     /// This edge takes no requests now.
     Closed,
+    /// Asked too often, or from too many networks.
+    Held(Held),
     /// Upstream did not bring it.
     Fill(FillError),
 }
@@ -53,6 +57,7 @@ impl Failure {
                 "This edge takes no requests now; another may serve you",
                 Some(1),
             ),
+            Self::Held(held) => held_problem(held),
             Self::Fill(error) => match error {
                 FillError::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such object", None),
                 FillError::Silent => {
@@ -74,6 +79,20 @@ impl Failure {
             },
         }
     }
+}
+
+/// Too often is 429 with the time to wait; a URL in too many hands is 403, since waiting does not help.
+fn held_problem(held: &Held) -> (StatusCode, &'static str, &'static str, Option<u32>) {
+    // Rounded up: who comes a moment too early would be refused again.
+    let wait = held.retry_after.map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX - 1) + 1);
+    let (status, title) = match held.reason {
+        Reason::NetworkRate => (StatusCode::TOO_MANY_REQUESTS, "Too many requests from this network"),
+        Reason::NeighbourhoodRate => (StatusCode::TOO_MANY_REQUESTS, "Too many requests from the networks around this"),
+        Reason::ListenerRate => (StatusCode::TOO_MANY_REQUESTS, "Too many requests for one listener"),
+        Reason::Shared => (StatusCode::FORBIDDEN, "This URL is used from too many networks"),
+        Reason::TooEarly => (StatusCode::TOO_EARLY, "Try again after the handshake"),
+    };
+    (status, held.reason.as_str(), title, wait)
 }
 
 /// An answer that says why not, as problem+json (RFC 9457), never stored by anybody.

@@ -74,6 +74,22 @@ values! {
     }
 }
 
+values! {
+    /// Which limit on who may ask how often a request met.
+    Reason {
+        /// Its client network asked too often.
+        NetworkRate = "network-rate",
+        /// The networks around its own asked too often.
+        NeighbourhoodRate = "neighbourhood-rate",
+        /// Its listener asked too often.
+        ListenerRate = "listener-rate",
+        /// Its play is fetched from too many networks.
+        Shared = "url-shared",
+        /// The same, of a request that may be a replay: it is to come again after the handshake.
+        TooEarly = "too-early",
+    }
+}
+
 impl From<Class> for Kind {
     fn from(class: Class) -> Self {
         match class {
@@ -116,6 +132,11 @@ pub(super) struct ByKindAndServed {
 pub(super) struct ByKindAndTier {
     pub class: Kind,
     pub tier: Tier,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByReason {
+    pub reason: Reason,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -20,8 +20,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use labels::{ByEnd, ByKindAndServed, ByKindAndTier, ByKindTierAndStatus, ByProtocol};
-pub use labels::{Kind, Served, Tier};
+use labels::{ByEnd, ByKindAndServed, ByKindAndTier, ByKindTierAndStatus, ByProtocol, ByReason};
+pub use labels::{Kind, Reason, Served, Tier};
 pub use latency::Latency;
 
 /// The statuses that the edge gives, each with a counter of its own; any other counts as the last.
@@ -39,6 +39,7 @@ pub struct Metrics {
     delivered: [[Counter; Tier::ALL.len()]; Kind::ALL.len()],
     ends: [Counter; End::ALL.len()],
     protocols: [Counter; 3],
+    limited: [Counter; Reason::ALL.len()],
 }
 
 impl Default for Metrics {
@@ -63,6 +64,12 @@ impl Metrics {
         registry.register("answers", "How bodies ended", ends.clone());
         let protocols = Family::<ByProtocol, Counter>::default();
         registry.register("requests_by_protocol", "Requests by protocol", protocols.clone());
+        let limited = Family::<ByReason, Counter>::default();
+        registry.register(
+            "limited",
+            "Requests refused for asking too often or from too many networks",
+            limited.clone(),
+        );
         registry.register_collector(Box::new(Faults));
         Self {
             lookups: Kind::ALL.map(|class| {
@@ -75,6 +82,7 @@ impl Metrics {
             ends: End::ALL.map(|end| ends.get_or_create_owned(&ByEnd { end: end.into() })),
             protocols: [Protocol::H1, Protocol::H2, Protocol::H3]
                 .map(|protocol| protocols.get_or_create_owned(&ByProtocol { protocol: protocol.as_str() })),
+            limited: Reason::ALL.map(|reason| limited.get_or_create_owned(&ByReason { reason })),
             requests,
             requests_known: (0..Kind::ALL.len() * Tier::ALL.len() * (STATUSES.len() + 1))
                 .map(|_| OnceLock::new())
@@ -105,6 +113,11 @@ impl Metrics {
             Protocol::H3 => 2,
         };
         self.protocols[index].inc();
+    }
+
+    /// A request met a limit on who may ask how often.
+    pub fn limited(&self, reason: Reason) {
+        self.limited[reason as usize].inc();
     }
 
     /// A response head is ready after so long.
@@ -151,6 +164,7 @@ mod tests {
         metrics.answered(Kind::Head, Tier::Listener, Served::Hit, 206, Duration::from_micros(300));
         metrics.answered(Kind::None, Tier::Edge, Served::Refused, 999, Duration::from_secs(9));
         metrics.ended(Kind::Head, Tier::Listener, End::Left, 4_711);
+        metrics.limited(Reason::Shared);
         let text = metrics.encode();
         for line in [
             "needledrop_edge_requests_total{class=\"head\",tier=\"listener\",status=\"206\"} 1",
@@ -158,6 +172,8 @@ mod tests {
             "needledrop_edge_lookups_total{class=\"head\",outcome=\"hit\"} 1",
             "needledrop_edge_delivered_bytes_total{class=\"head\",tier=\"listener\"} 4711",
             "needledrop_edge_answers_total{end=\"left\"} 1",
+            "needledrop_edge_limited_total{reason=\"url-shared\"} 1",
+            "needledrop_edge_limited_total{reason=\"network-rate\"} 0",
             "needledrop_edge_requests_by_protocol_total{protocol=\"h3\"} 1",
             "needledrop_edge_start_seconds_bucket{le=\"0.0005\",class=\"head\",outcome=\"hit\"} 1",
             "needledrop_edge_start_seconds_bucket{le=\"+Inf\",class=\"head\",outcome=\"hit\"} 1",

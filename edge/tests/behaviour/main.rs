@@ -8,6 +8,7 @@ mod admin;
 mod amplification;
 mod foreign_origins;
 mod hits_and_misses;
+mod limits;
 mod origin_down;
 mod prefetch;
 mod purge;

@@ -367,6 +367,12 @@ impl World {
         Self::over(origin, Shelf::new(slab, upstream, clock), folder)
     }
 
+    /// The same edge with limits on who may ask how often.
+    pub fn limited(self, settings: needledrop_edge::admission::Settings) -> Self {
+        let edge = Edge::new("edge-test".into(), self.keys.clone(), vec!["/art/".into()], self.shelf.clone());
+        Self { edge: Arc::new(edge.limited(settings)), ..self }
+    }
+
     /// An edge over a shelf that stands in `folder`.
     pub fn over(origin: Arc<Origin>, shelf: Arc<Shelf>, folder: Arc<tempfile::TempDir>) -> Self {
         let keyring = Keyring::new(KeyId::parse("k1").unwrap(), Secret::from_bytes([7; 32]));
