@@ -1,7 +1,7 @@
 //! The sockets: what is opened, and what happens between an accepted connection and its protocol.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ use crate::counters::Counters;
 use crate::exchange::{Exchange, Handler, alt_svc};
 use crate::h1;
 use crate::h2;
+use crate::handshakes::Handshakes;
 use crate::limits::Limits;
 use crate::networks::Networks;
 use crate::proxy;
@@ -177,7 +178,7 @@ impl Doors {
         let networks = Networks::new(&limits, exempt, Arc::clone(&counters));
         let shared = Arc::new(Shared {
             connections: Arc::new(Semaphore::new(limits.connections)),
-            handshakes: Semaphore::new(limits.handshakes),
+            handshakes: Handshakes::new(limits.handshakes, Arc::clone(&counters)),
             acceptor: self.acceptor,
             proxy_v2: self.config.proxy_v2,
             stop: stop.clone(),
@@ -204,7 +205,7 @@ impl Doors {
 /// What the connections of one set of doors share.
 struct Shared<H> {
     connections: Arc<Semaphore>,
-    handshakes: Semaphore,
+    handshakes: Arc<Handshakes>,
     acceptor: Option<TlsAcceptor>,
     proxy_v2: bool,
     stop: Stop,
@@ -298,7 +299,7 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
         resumed: None,
         identity: None,
     };
-    let mut stream = WriteStall::new(stream, shared.exchange.limits.write_stall);
+    let mut stream = WriteStall::new(stream, shared.exchange.limits.write_stall, Arc::clone(&shared.exchange.counters));
     if shared.proxy_v2 && any_contains(&shared.exchange.trusted, peer.client) {
         match timeout(shared.exchange.limits.handshake, proxy::read_header(&mut stream)).await {
             Ok(Ok(said)) => peer.believe(said),
@@ -320,7 +321,7 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
     let drain = shared.stop.drain.clone();
     match (lane, &shared.acceptor) {
         (Lane::Tls, Some(acceptor)) => {
-            let Some(stream) = handshake(acceptor, stream, &shared).await else {
+            let Some(stream) = handshake(acceptor, stream, peer.client, &shared).await else {
                 return;
             };
             peer.secure = true;
@@ -337,15 +338,19 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
     }
 }
 
-async fn handshake<S, H>(acceptor: &TlsAcceptor, stream: S, shared: &Shared<H>) -> Option<TlsStream<S>>
+async fn handshake<S, H>(acceptor: &TlsAcceptor, stream: S, client: IpAddr, shared: &Shared<H>) -> Option<TlsStream<S>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let shaking = async {
-        let _permit = shared.handshakes.acquire().await.expect("never closed");
-        acceptor.accept(stream).await
+    let turn = shared.handshakes.begin(client);
+    let shaking = tokio::select! {
+        shaking = timeout(shared.exchange.limits.handshake, acceptor.accept(stream)) => shaking,
+        () = turn.crowded_out() => {
+            tracing::debug!(%client, "a TLS handshake made room for others");
+            return None;
+        }
     };
-    match timeout(shared.exchange.limits.handshake, shaking).await {
+    match shaking {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             shared.exchange.counters.handshake_failed.bump();

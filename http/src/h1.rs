@@ -41,7 +41,7 @@ where
     let busy = Busy::default();
     let wire = Wire::h1();
     let stream = Tally::new(stream, wire.clone());
-    let stream = HeadDeadline::new(stream, busy.clone(), exchange.limits.head);
+    let stream = HeadDeadline::new(stream, busy.clone(), exchange.limits.head, Arc::clone(&exchange.counters));
     let builder = builder(&exchange.limits);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         busy.set(true);
@@ -72,6 +72,11 @@ where
     let orderly = match ended {
         Ok(()) => true,
         Err(error) => {
+            if error.is_parse() {
+                exchange.counters.head_refused.bump();
+            } else if error.is_timeout() {
+                exchange.counters.idle.bump();
+            }
             tracing::debug!(%error, protocol = "h1", "connection ended early");
             // Nobody was waiting for bytes if the next head was malformed (hyper has answered it) or never came.
             error.is_parse() || error.is_timeout()

@@ -21,7 +21,9 @@ use tokio_util::task::TaskTracker;
 
 use crate::body::BodyError;
 use crate::exchange::{Exchange, Handler, stamp};
+use crate::frames::FrameBudget;
 use crate::limits::Limits;
+use crate::patience::{Patience, Pauses};
 use crate::request::Peer;
 use crate::unsent::Unsent;
 use crate::watch::FirstBytes;
@@ -52,7 +54,10 @@ pub(crate) async fn serve<S, H>(
     H: Handler,
 {
     let wire = Wire::h2();
-    let stream = FirstBytes::new(Tally::new(stream, wire.clone()), PREFACE_BYTES, exchange.limits.head);
+    let counters = Arc::clone(&exchange.counters);
+    let pauses = Pauses::new(&exchange.limits, &counters);
+    let stream = FrameBudget::new(Tally::new(stream, wire.clone()), &exchange.limits, Arc::clone(&counters));
+    let stream = FirstBytes::new(stream, PREFACE_BYTES, exchange.limits.head, Arc::clone(&counters));
     let mut connection = match builder(&exchange.limits).handshake::<_, Bytes>(stream).await {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, protocol = "h2", "connection ended early"),
@@ -68,14 +73,27 @@ pub(crate) async fn serve<S, H>(
                 continue;
             }
             () = poll_fn(|cx| life.poll_over(cx)) => {
+                counters.silent.bump();
                 return tracing::debug!(protocol = "h2", "the peer is silent");
             }
         };
         match accepted {
             Some(Ok((request, respond))) => {
-                streams.spawn(answer(request, respond, peer.clone(), Arc::clone(&exchange), wire.clone()));
+                streams.spawn(answer(
+                    request,
+                    respond,
+                    peer.clone(),
+                    Arc::clone(&exchange),
+                    wire.clone(),
+                    pauses.patience(),
+                ));
             }
-            Some(Err(error)) => return tracing::debug!(%error, protocol = "h2", "connection ended early"),
+            Some(Err(error)) => {
+                if error.is_library() {
+                    counters.h2_broken.bump();
+                }
+                return tracing::debug!(%error, protocol = "h2", "connection ended early");
+            }
             None => return,
         }
     }
@@ -101,6 +119,7 @@ async fn answer<H: Handler>(
     peer: Peer,
     exchange: Arc<Exchange<H>>,
     wire: Wire,
+    mut patience: Patience,
 ) {
     let (head, unwanted) = request.into_parts();
     let response = tokio::select! {
@@ -113,7 +132,7 @@ async fn answer<H: Handler>(
     let mut body = wire.watch(body, Some(stream));
     let is_bodyless = body.is_end_stream();
     let Ok(mut send) = respond.send_response(http::Response::from_parts(head, ()), is_bodyless) else { return };
-    if !is_bodyless && let Err(broken) = send_body(&mut send, &mut body).await {
+    if !is_bodyless && let Err(broken) = send_body(&mut send, &mut body, &mut patience).await {
         tracing::debug!(%broken, protocol = "h2", "answer broken off");
         send.send_reset(Reason::INTERNAL_ERROR);
     }
@@ -134,22 +153,25 @@ async fn answer<H: Handler>(
 enum Broken {
     #[error("the peer went away")]
     Left,
+    #[error("the peer does not read")]
+    Stalled,
     #[error(transparent)]
     Body(#[from] BodyError),
 }
 
-async fn send_body(send: &mut SendStream<Bytes>, body: &mut Followed) -> Result<(), Broken> {
+async fn send_body(send: &mut SendStream<Bytes>, body: &mut Followed, patience: &mut Patience) -> Result<(), Broken> {
     loop {
         // A body is asked for more only when some of it can leave: a stalled peer holds no piece of the cache.
         send.reserve_capacity(1);
-        capacity(send).await?;
+        capacity(send, patience).await?;
         let Some(mut piece) = next(send, body).await? else {
             return send.send_data(Bytes::new(), true).map_err(|_| Broken::Left);
         };
         while !piece.is_empty() {
             send.reserve_capacity(piece.len());
-            let room = capacity(send).await?;
+            let room = capacity(send, patience).await?;
             let part = piece.split_to(room.min(piece.len()));
+            patience.took(part.len());
             let is_last = piece.is_empty() && body.is_end_stream();
             send.send_data(part, is_last).map_err(|_| Broken::Left)?;
             if is_last {
@@ -160,15 +182,16 @@ async fn send_body(send: &mut SendStream<Bytes>, body: &mut Followed) -> Result<
 }
 
 /// Waits until the windows let bytes go; how many.
-async fn capacity(send: &mut SendStream<Bytes>) -> Result<usize, Broken> {
+async fn capacity(send: &mut SendStream<Bytes>, patience: &mut Patience) -> Result<usize, Broken> {
     loop {
         let room = send.capacity();
         if room > 0 {
             return Ok(room);
         }
-        match poll_fn(|cx| send.poll_capacity(cx)).await {
-            Some(Ok(_)) => {}
-            Some(Err(_)) | None => return Err(Broken::Left),
+        match patience.wait(poll_fn(|cx| send.poll_capacity(cx))).await {
+            Some(Some(Ok(_))) => {}
+            Some(Some(Err(_)) | None) => return Err(Broken::Left),
+            None => return Err(Broken::Stalled),
         }
     }
 }

@@ -20,8 +20,8 @@ pub struct Limits {
     /// Connections of one neighbourhood at once: an IPv4 /24 or an IPv6 /48, what one person can rent; 0 is no
     /// bound. A quarter of all places.
     pub neighbourhood_connections: usize,
-    /// TLS handshakes under way at once, the part of a connection that costs CPU before anything is known about the
-    /// peer. 512 full handshakes of half a millisecond are a quarter of a second of work.
+    /// TLS handshakes under way at once; with more, the oldest of the network that has the most is ended. 512 full
+    /// handshakes of half a millisecond are a quarter of a second of work, and an honest one takes less than a second.
     pub handshakes: usize,
     /// Time from accepted socket to finished TLS or QUIC handshake, PROXY header included. Mobile networks need seconds.
     pub handshake: Duration,
@@ -33,6 +33,22 @@ pub struct Limits {
     /// Time a write may wait without the peer taking a single byte. A paused player closes its window for minutes,
     /// a dead one for ever.
     pub write_stall: Duration,
+    /// Time that an HTTP/2 answer waits for its peer to read `read_bytes_min` before it counts as paused. A hundred
+    /// downloads that share a slow line get through in it.
+    pub stream_stall: Duration,
+    /// Bytes that a peer must read of an answer in `stream_stall` of waiting. 4 KiB a minute is half a kbit/s.
+    pub read_bytes_min: usize,
+    /// Paused answers that one HTTP/2 connection may have: the track that plays and the next, over one connection for two
+    /// players. Further ones are reset.
+    pub paused_streams: usize,
+    /// Time that an answer may be paused. Whoever takes longer over dinner asks again.
+    pub pause: Duration,
+    /// HTTP/2 frames that bring nothing (SETTINGS, PING, PRIORITY, WINDOW_UPDATE, RST_STREAM twice, unknown ones) on one
+    /// connection, beyond one for each request and KiB sent. A thousand streams opened and reset at a skip of a crowd
+    /// behind one proxy.
+    pub h2_frames: u32,
+    /// Such frames that are forgiven each second: what a chatty client sends for no reason, a hundred times.
+    pub h2_frames_per_second: u32,
     /// Bytes of a request head: request line and fields. A signed target is at most a few KiB.
     pub head_bytes: u32,
     /// Bytes of a request target (`:path`). Longer ones get 414.
@@ -69,6 +85,12 @@ impl Default for Limits {
             head: Duration::from_secs(10),
             idle: Duration::from_secs(75),
             write_stall: Duration::from_secs(120),
+            stream_stall: Duration::from_secs(60),
+            read_bytes_min: 4 * 1024,
+            paused_streams: 4,
+            pause: Duration::from_secs(30 * 60),
+            h2_frames: 2_000,
+            h2_frames_per_second: 100,
             head_bytes: 16 * 1024,
             target_bytes: 8 * 1024,
             head_fields: 64,

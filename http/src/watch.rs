@@ -14,6 +14,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::counters::Counters;
+
 /// Set while a connection works on a request, that is: while bytes that come are not the head we wait for.
 #[derive(Clone, Default)]
 pub(crate) struct Busy(Arc<AtomicBool>);
@@ -44,13 +46,14 @@ pub(crate) struct HeadDeadline<S: Breakable> {
     inner: S,
     busy: Busy,
     limit: Duration,
+    counters: Arc<Counters>,
     timer: Option<Pin<Box<Sleep>>>,
     settled: bool,
 }
 
 impl<S: Breakable> HeadDeadline<S> {
-    pub(crate) fn new(inner: S, busy: Busy, limit: Duration) -> Self {
-        Self { inner, busy, limit, timer: None, settled: false }
+    pub(crate) fn new(inner: S, busy: Busy, limit: Duration, counters: Arc<Counters>) -> Self {
+        Self { inner, busy, limit, counters, timer: None, settled: false }
     }
 
     /// All answers were written whole: from here on a close is an orderly one, and reads have no deadline here.
@@ -80,6 +83,7 @@ impl<S: Breakable + AsyncRead + Unpin> AsyncRead for HeadDeadline<S> {
             self.timer = Some(Box::pin(sleep(self.limit)));
         }
         if result.is_pending() && elapsed(&mut self.timer, cx) {
+            self.counters.head_late.bump();
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the request head took too long")));
         }
         result
@@ -124,12 +128,13 @@ write_through!(FirstBytes: AsyncWrite + Unpin);
 pub(crate) struct WriteStall<S> {
     inner: S,
     limit: Duration,
+    counters: Arc<Counters>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> WriteStall<S> {
-    pub(crate) fn new(inner: S, limit: Duration) -> Self {
-        Self { inner, limit, timer: None }
+    pub(crate) fn new(inner: S, limit: Duration, counters: Arc<Counters>) -> Self {
+        Self { inner, limit, counters, timer: None }
     }
 
     pub(crate) fn get_ref(&self) -> &S {
@@ -144,6 +149,7 @@ impl<S> WriteStall<S> {
         let limit = self.limit;
         self.timer.get_or_insert_with(|| Box::pin(sleep(limit)));
         if elapsed(&mut self.timer, cx) {
+            self.counters.write_stalled.bump();
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer does not read")));
         }
         Poll::Pending
@@ -190,12 +196,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for WriteStall<S> {
 pub(crate) struct FirstBytes<S> {
     inner: S,
     missing: usize,
+    counters: Arc<Counters>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> FirstBytes<S> {
-    pub(crate) fn new(inner: S, count: usize, limit: Duration) -> Self {
-        Self { inner, missing: count, timer: Some(Box::pin(sleep(limit))) }
+    pub(crate) fn new(inner: S, count: usize, limit: Duration, counters: Arc<Counters>) -> Self {
+        Self { inner, missing: count, counters, timer: Some(Box::pin(sleep(limit))) }
     }
 }
 
@@ -208,6 +215,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FirstBytes<S> {
             self.timer = None;
         }
         if result.is_pending() && elapsed(&mut self.timer, cx) {
+            self.counters.head_late.bump();
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the connection preface took too long")));
         }
         result

@@ -291,7 +291,10 @@ async fn request<H: Handler>(resolver: Resolver, peer: Peer, exchange: Arc<Excha
     let (request, mut stream) = match timeout(limits.head, resolver.resolve_request()).await {
         Ok(Ok(resolved)) => resolved,
         Ok(Err(error)) => return tracing::debug!(%error, protocol = "h3", "request not understood"),
-        Err(_) => return tracing::debug!(protocol = "h3", "the request head took too long"),
+        Err(_) => {
+            exchange.counters.head_late.bump();
+            return tracing::debug!(protocol = "h3", "the request head took too long");
+        }
     };
     let carries_body = !matches!(*request.method(), Method::GET | Method::HEAD);
     let mut response = exchange.answer(request.into_parts().0, peer).await;
