@@ -9,8 +9,8 @@ TOGETHER = 8
 class Table:
     """Rows in the order in which they were written.
 
-    `known` marks a row that is not met: what comes instead, exactly, and why. A row that is met, or missed in another way,
-    must lose its mark.
+    `known` marks a row that is not met: how what comes instead begins, and why. A row that is met, or missed in another
+    way, must lose its mark.
     """
 
     def __init__(self):
@@ -27,7 +27,7 @@ class Table:
         wrong, known = [], []
         for (section, sent, _, comes, mark, _), outcome in zip(self.rows, outcomes):
             line = f"RFC {section}: {sent}: {comes.__name__} must come, but {outcome or 'it does'}"
-            if mark is not None and outcome == mark[0]:
+            if mark is not None and outcome is not None and outcome.startswith(mark[0]):
                 known.append(f"{line} (known: {mark[1]})")
             elif mark is not None:
                 wrong.append(f"{line} (and not what its mark says: {mark[0]})")
