@@ -1,4 +1,7 @@
 //! Does ingest keep its pace? CPU time of six renditions per track, ours beside ffmpeg's, printed and held to a floor.
+//! The check asks beside it whether a request keeps its price, see [`instructions`].
+
+pub mod instructions;
 
 use crate::job::Job;
 use crate::tally::Tally;
@@ -26,27 +29,41 @@ enum Profile {
 }
 
 pub fn check(tally: &mut Tally, args: &[String]) {
+    if args.iter().any(|arg| arg == instructions::RENEW) {
+        if build(tally, Profile::Dev) {
+            instructions::check(tally, true);
+        }
+        return;
+    }
     let tracks = args.first().and_then(|n| n.parse().ok()).unwrap_or(CHECK_TRACKS);
-    measure(tally, tracks, Profile::Dev);
+    if measure(tally, tracks, Profile::Dev) {
+        instructions::check(tally, false);
+    }
 }
 
 pub fn bench(tally: &mut Tally, _: &[String]) {
     measure(tally, usize::MAX, Profile::Release);
 }
 
-fn measure(tally: &mut Tally, tracks: usize, profile: Profile) {
+/// Gives whether there is a build.
+fn measure(tally: &mut Tally, tracks: usize, profile: Profile) -> bool {
+    let built = build(tally, profile);
+    if built {
+        tally.step("perf: ingest", || ingest(tracks, profile));
+    }
+    built
+}
+
+fn build(tally: &mut Tally, profile: Profile) -> bool {
     tally.step("perf: tools", tools::ensure);
-    let built = tally.step("perf: build", || {
+    tally.step("perf: build", || {
         let args: &[&str] = match profile {
             // What the tests have built already.
             Profile::Dev => &["build", "--quiet", "--workspace", "--all-targets"],
             Profile::Release => &["build", "--quiet", "--release", "--package", "needledrop", "--bin", "needledrop"],
         };
         Job::new("cargo", args).dir(&tools::root()).minutes(40).run()
-    });
-    if built {
-        tally.step("perf: ingest", || ingest(tracks, profile));
-    }
+    })
 }
 
 /// Wall and CPU seconds of one run.
