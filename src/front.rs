@@ -28,11 +28,19 @@ impl Front {
     }
 }
 
+fn is_audio(request: &Request) -> bool {
+    let path = request.uri.path();
+    path.starts_with("/tracks/") || path.starts_with("/art/")
+}
+
 impl Handler for Front {
+    fn allows_early(&self, request: &Request) -> bool {
+        !is_audio(request) || self.edge.allows_early(request)
+    }
+
     async fn call(&self, request: Request) -> Response<Body> {
         let path = request.uri.path();
-        let is_audio = path.starts_with("/tracks/") || path.starts_with("/art/");
-        if is_audio {
+        if is_audio(&request) {
             return self.edge.call(request).await;
         }
         if !self.knows_host(&request) {

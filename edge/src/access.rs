@@ -195,6 +195,7 @@ fn ended(line: &Line, delivered: Delivered, shelf: &Shelf) {
         client = %line.client,
         protocol = line.peer.protocol.as_str(),
         tls_resumed = line.peer.resumed,
+        early_data = line.peer.early_data,
         edge = line.peer.identity.as_ref().map(|identity| identity.as_str()),
         kid = holder.and_then(|holder| holder.key.as_deref()),
         pid = holder.and_then(|holder| holder.playback.as_ref()).map(PlaybackId::as_str),

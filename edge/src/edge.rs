@@ -257,6 +257,13 @@ impl Handler for Edge {
         });
         entry.answered(response)
     }
+
+    /// Only what may be asked for any number of times: public paths, and what claims a signature, which is verified
+    /// as always. A replay of either gives nothing that the first asking did not.
+    fn allows_early(&self, request: &Request) -> bool {
+        let target = request.target();
+        target.contains("&sig=") || self.public.iter().any(|prefix| target.starts_with(prefix.as_str()))
+    }
 }
 
 /// For how many requests it counts: each part of a multipart answer may cost upstream as much as a request for it.

@@ -34,6 +34,12 @@ pub type Response = http::Response<Body>;
 pub trait Handler: Send + Sync + 'static {
     /// Answers one request. The future is dropped when the client goes away.
     fn call(&self, request: Request) -> impl Future<Output = Response> + Send;
+
+    /// Whether this GET or HEAD may be answered although it may be a replay (RFC 8470). The rest gets 425 without being
+    /// asked about; so does what this refuses, and the client asks again after the handshake.
+    fn allows_early(&self, _request: &Request) -> bool {
+        true
+    }
 }
 
 /// A refusal as an answer, in problem+json (RFC 9457).
@@ -86,11 +92,13 @@ impl<H: Handler> Exchange<H> {
         peer.client = proxy::client_address(peer.socket.ip(), &head.headers, &self.trusted);
         let head_only = head.method == Method::HEAD;
         let advertise = self.alt_svc.as_ref().filter(|_| peer.secure && peer.protocol != Protocol::H3);
-        let mut response = match admit(head, peer, &self.limits) {
+        let admitted = admit(head, peer, &self.limits).and_then(|request| self.in_time(request));
+        let mut response = match admitted {
             Ok(request) => self.call(request).await,
             Err(refusal) => {
                 match refusal.status {
                     414 => self.counters.target_too_long.bump(),
+                    425 => self.counters.early_refused.bump(),
                     _ => self.counters.head_refused.bump(),
                 }
                 problem(&refusal)
@@ -103,6 +111,15 @@ impl<H: Handler> Exchange<H> {
             response.headers_mut().entry(ALT_SVC).or_insert_with(|| alt_svc.clone());
         }
         settle_length(head_only, response)
+    }
+
+    /// Refuses what must not be done twice while it may be a replay.
+    fn in_time(&self, request: Request) -> Result<Request, Problem> {
+        let is_safe = matches!(request.method, Method::GET | Method::HEAD) && !announces_body(&request.headers);
+        match request.peer.early_data && !(is_safe && self.handler.allows_early(&request)) {
+            true => Err(Problem::new("too-early", "Try again after the handshake", 425)),
+            false => Ok(request),
+        }
     }
 
     async fn call(&self, request: Request) -> Response {
@@ -135,6 +152,10 @@ fn admit(head: request::Parts, peer: Peer, limits: &Limits) -> Result<Request, P
         return refuse(400, "connection-field", "A field about the connection has no place in this protocol");
     }
     Ok(Request { method: head.method, uri: head.uri, headers: head.headers, peer })
+}
+
+fn announces_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 /// Exactly one well-formed authority, without user information. HTTP/1.0 may leave it out (RFC 9112 3.2).

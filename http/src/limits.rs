@@ -64,8 +64,8 @@ pub struct Limits {
     pub h2_send_buffer_bytes: usize,
     /// Bytes one QUIC connection may have sent without acknowledgement: 1 MiB is 80 Mbit/s at 100 ms.
     pub quic_send_window_bytes: u64,
-    /// Bytes QUIC may send in the first round trip. 64 KiB of audio and its headers just miss a 64 KiB window,
-    /// so 96 KiB saves a round trip (measured: 172 ms become 110 at 40 ms RTT).
+    /// Bytes QUIC may send in the first round trip: 64 KiB of audio, their headers and the end of the handshake. More
+    /// would overflow the queue of a slow line (`quic/flight.rs`).
     pub quic_initial_window_bytes: u64,
     /// Time without a packet after which a QUIC connection is forgotten.
     pub quic_idle: Duration,
@@ -98,7 +98,7 @@ impl Default for Limits {
             streams: 128,
             h2_send_buffer_bytes: 128 * 1024,
             quic_send_window_bytes: 1024 * 1024,
-            quic_initial_window_bytes: 96 * 1024 + 2 * 1200,
+            quic_initial_window_bytes: 72 * 1024,
             quic_idle: Duration::from_secs(60),
             h3_request_bytes: 64 * 1024,
         }

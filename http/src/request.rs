@@ -34,7 +34,8 @@ pub struct Peer {
     pub secure: bool,
     /// True if this request may be a replay (0-RTT, RFC 8470).
     pub early_data: bool,
-    /// Whether the TLS session was resumed from an earlier one; None without TLS, and over QUIC, which does not tell.
+    /// Whether the TLS session was resumed from an earlier one; None without TLS. Over QUIC
+    /// known only of sessions that brought early data.
     pub resumed: Option<bool>,
     /// The verified client certificate's name, if there is one.
     pub identity: Option<PeerIdentity>,

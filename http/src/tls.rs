@@ -18,10 +18,15 @@ use crate::request::PeerIdentity;
 /// Resumable QUIC sessions kept; rustls's own default of 256 is a minute's listeners.
 const QUIC_SESSIONS: usize = 65_536;
 
-/// The one provider of this house.
+/// The one provider of this house. Its first random number takes 30 ms, which no handshake should pay.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
-    Arc::clone(PROVIDER.get_or_init(|| Arc::new(aws_lc_rs::default_provider())))
+    Arc::clone(PROVIDER.get_or_init(|| {
+        let provider = aws_lc_rs::default_provider();
+        // Without random numbers the first handshake will say so.
+        let _ = provider.secure_random.fill(&mut [0; 32]);
+        Arc::new(provider)
+    }))
 }
 
 /// TLS 1.2 and 1.3 over TCP, with stateless tickets. No early data: nothing on this path could tell it apart.
@@ -40,7 +45,8 @@ pub(crate) fn tcp_server(
     Ok(config)
 }
 
-/// TLS 1.3 for QUIC. Sessions are kept on this node, because rustls gives 0-RTT, which comes later, only to those.
+/// TLS 1.3 for QUIC, with early data. Sessions are kept on this node, because rustls gives 0-RTT only to those: each is
+/// taken once, so that a first flight that is sent again finds none.
 pub(crate) fn quic_server(
     certificates: &Arc<Certificates>,
     client_ca: Option<&ClientCa>,
@@ -52,6 +58,8 @@ pub(crate) fn quic_server(
         .with_cert_resolver(Arc::clone(certificates) as _);
     config.alpn_protocols = vec![b"h3".to_vec()];
     config.session_storage = ServerSessionMemoryCache::new(QUIC_SESSIONS);
+    // All or nothing in QUIC (RFC 9001 4.6.1).
+    config.max_early_data_size = u32::MAX;
     config.send_tls13_tickets = 1;
     Ok(config)
 }

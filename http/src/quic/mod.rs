@@ -1,20 +1,25 @@
 //! HTTP/3 over QUIC. Only this folder names quinn and h3; `streams.rs` joins the two.
 //!
 //! Each request lives in a task of its own from its first byte on, so that a peer which withholds a head stalls
-//! nothing, and a panic ends one request only. Nothing is accepted as early data in this version.
+//! nothing, and a panic ends one request only.
+//!
+//! A connection is served from its first packet on: a resumed one may bring requests along with its ClientHello, and
+//! gets its answers before the handshake is complete. `early.rs` knows which requests may therefore be replays, and
+//! `flight.rs` how much of an answer leaves at once.
 
+mod early;
+mod flight;
 mod streams;
 
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h3::error::Code;
 use http::Method;
 use http_body_util::BodyExt;
-use quinn::congestion::CubicConfig;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt};
 use rustls::pki_types::CertificateDer;
@@ -30,6 +35,8 @@ use crate::request::{Peer, PeerIdentity, Protocol};
 use crate::running::Stop;
 use crate::tls;
 
+use early::Early;
+use flight::FirstFlight;
 use streams::{BidiStream, Connection};
 
 /// Kernel buffers of a UDP socket, where the system's limits allow it: a burst of all connections fits.
@@ -44,6 +51,9 @@ const INCOMING: usize = 4_096;
 const INCOMING_BYTES: u64 = 16 * 1024 * 1024;
 /// Largest piece handed to h3 at once: what a peer must take before the write deadline.
 const PIECE_BYTES: usize = 64 * 1024;
+/// Assumed until there is a sample. The usual third of a second makes a lost first flight wait for a second; with this,
+/// paths of up to 300 ms still get no probe for nothing (RFC 9002 6.2.2).
+const INITIAL_RTT: Duration = Duration::from_millis(100);
 
 /// Time for the end of a request without body to arrive after its answer was acknowledged: a round trip or two.
 const REQUEST_END: Duration = Duration::from_secs(1);
@@ -122,8 +132,7 @@ fn server_config(tls: &Arc<rustls::ServerConfig>, limits: &Limits) -> io::Result
 }
 
 fn transport(limits: &Limits) -> TransportConfig {
-    let mut cubic = CubicConfig::default();
-    cubic.initial_window(limits.quic_initial_window_bytes);
+    let first_flight = FirstFlight { initial_window_bytes: limits.quic_initial_window_bytes, initial_rtt: INITIAL_RTT };
     let idle = IdleTimeout::try_from(limits.quic_idle).expect("an idle limit is far below 2^62 ms");
     let mut transport = TransportConfig::default();
     transport
@@ -134,7 +143,8 @@ fn transport(limits: &Limits) -> TransportConfig {
         .send_window(limits.quic_send_window_bytes)
         .max_idle_timeout(Some(idle))
         .datagram_receive_buffer_size(None)
-        .congestion_controller_factory(Arc::new(cubic));
+        .initial_rtt(INITIAL_RTT)
+        .congestion_controller_factory(Arc::new(first_flight));
     transport
 }
 
@@ -188,19 +198,35 @@ fn admit<H: Handler>(incoming: Incoming, local_port: u16, connections: &TaskTrac
     let shared = Arc::clone(shared);
     let tasks = shared.stop.tasks.clone();
     tasks.spawn(connections.track_future(async move {
-        let connecting = timeout(shared.exchange.limits.handshake, async { incoming.accept()?.await });
-        let connected = connecting.await;
-        drop(handshake);
-        match connected {
-            Ok(Ok(quic)) => {
-                let stop = shared.stop.clone();
-                tokio::select! {
-                    () = stop.kill.cancelled() => quic.close(code(Code::H3_INTERNAL_ERROR), b"closing"),
-                    () = serve(quic.clone(), local_port, shared) => {}
+        // Always given to a server: what we send early only who holds the keys can read.
+        let Ok(Ok((quic, complete))) = incoming.accept().map(quinn::Connecting::into_0rtt) else {
+            shared.exchange.counters.handshake_failed.bump();
+            return tracing::debug!("QUIC handshake failed");
+        };
+        let early = Arc::new(Early::default());
+        let stop = shared.stop.clone();
+        let shaking = {
+            let (early, quic, exchange) = (Arc::clone(&early), quic.clone(), Arc::clone(&shared.exchange));
+            async move {
+                let complete = timeout(exchange.limits.handshake, complete).await;
+                drop(handshake);
+                match complete {
+                    Ok(_) if quic.close_reason().is_none() => early.confirm(),
+                    Ok(_) => {
+                        exchange.counters.handshake_failed.bump();
+                        tracing::debug!("QUIC handshake failed");
+                    }
+                    Err(_) => {
+                        exchange.counters.handshake_late.bump();
+                        tracing::debug!("QUIC handshake took too long");
+                        quic.close(code(Code::H3_NO_ERROR), b"");
+                    }
                 }
             }
-            Ok(Err(error)) => tracing::debug!(%error, "QUIC handshake failed"),
-            Err(_) => tracing::debug!("QUIC handshake took too long"),
+        };
+        tokio::select! {
+            () = stop.kill.cancelled() => quic.close(code(Code::H3_INTERNAL_ERROR), b"closing"),
+            ((), ()) = async { tokio::join!(shaking, serve(quic.clone(), local_port, shared, early)) } => {}
         }
         drop((connection, place));
     }));
@@ -211,14 +237,14 @@ fn code(code: Code) -> VarInt {
 }
 
 /// Serves one connection until it ends, or until the drain has begun and its last request is answered.
-async fn serve<H: Handler>(quic: quinn::Connection, local_port: u16, shared: Arc<Shared<H>>) {
-    let identity = identity(&quic);
+async fn serve<H: Handler>(quic: quinn::Connection, local_port: u16, shared: Arc<Shared<H>>, early: Arc<Early>) {
+    let who = Arc::new(Who { quic: quic.clone(), local_port, early: Arc::clone(&early), identity: OnceLock::new() });
     let mut builder = h3::server::builder();
     builder
         .max_field_section_size(u64::from(shared.exchange.limits.head_bytes))
         // Some clients wait for ever behind the frame that greases a stream's end.
         .send_grease(false);
-    let adapted = Connection::new(quic.clone(), shared.exchange.limits.h3_request_bytes);
+    let adapted = Connection::new(quic.clone(), shared.exchange.limits.h3_request_bytes, early);
     let mut connection = match builder.build::<_, Bytes>(adapted).await {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, protocol = "h3", "connection ended early"),
@@ -241,12 +267,11 @@ async fn serve<H: Handler>(quic: quinn::Connection, local_port: u16, shared: Arc
         };
         match accepted {
             Ok(Some(resolver)) => {
-                let peer = peer(&quic, local_port, identity.clone());
-                let (exchange, alive) = (Arc::clone(&shared.exchange), quic.clone());
+                let (exchange, alive, who) = (Arc::clone(&shared.exchange), quic.clone(), Arc::clone(&who));
                 shared.stop.tasks.spawn(requests.track_future(async move {
                     tokio::select! {
                         _ = alive.closed() => {}
-                        () = request(resolver, peer, exchange, alive.clone()) => {}
+                        () = request(resolver, &who, exchange, alive.clone()) => {}
                     }
                 }));
             }
@@ -260,24 +285,41 @@ async fn serve<H: Handler>(quic: quinn::Connection, local_port: u16, shared: Arc
     quic.close(code(Code::H3_NO_ERROR), b"");
 }
 
-fn identity(quic: &quinn::Connection) -> Option<PeerIdentity> {
-    let chain = quic.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-    tls::identity(Some(&chain))
+/// Who asks on one connection.
+struct Who {
+    quic: quinn::Connection,
+    local_port: u16,
+    early: Arc<Early>,
+    /// Known for good when the handshake is complete.
+    identity: OnceLock<Option<PeerIdentity>>,
 }
 
-/// Asked for each request: a client may have moved (RFC 9000 9).
-fn peer(quic: &quinn::Connection, local_port: u16, identity: Option<PeerIdentity>) -> Peer {
-    let socket = quic.remote_address();
-    let local_ip = quic.local_ip().unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
-    Peer {
-        client: socket.ip().to_canonical(),
-        socket,
-        local: SocketAddr::new(local_ip, local_port),
-        protocol: Protocol::H3,
-        secure: true,
-        early_data: false,
-        resumed: None,
-        identity,
+impl Who {
+    /// Asked for each request: a client may have moved (RFC 9000 9), and the handshake ended.
+    fn asks(&self, stream: u64) -> Peer {
+        let socket = self.quic.remote_address();
+        let local_ip = self.quic.local_ip().unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
+        let early_data = self.early.covers(stream);
+        let identity = match early_data {
+            // The certificate of the session that is resumed.
+            true => self.certified(),
+            false => self.identity.get_or_init(|| self.certified()).clone(),
+        };
+        Peer {
+            client: socket.ip().to_canonical(),
+            socket,
+            local: SocketAddr::new(local_ip, self.local_port),
+            protocol: Protocol::H3,
+            secure: true,
+            early_data,
+            resumed: self.early.resumed(),
+            identity,
+        }
+    }
+
+    fn certified(&self) -> Option<PeerIdentity> {
+        let chain = self.quic.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
+        tls::identity(Some(&chain))
     }
 }
 
@@ -286,7 +328,7 @@ type Stream = h3::server::RequestStream<BidiStream<Bytes>, Bytes>;
 
 /// One request, from the first byte of its head to the acknowledgement of the last byte of its answer. Dropping this
 /// resets the stream.
-async fn request<H: Handler>(resolver: Resolver, peer: Peer, exchange: Arc<Exchange<H>>, quic: quinn::Connection) {
+async fn request<H: Handler>(resolver: Resolver, who: &Who, exchange: Arc<Exchange<H>>, quic: quinn::Connection) {
     let limits = &exchange.limits;
     let (request, mut stream) = match timeout(limits.head, resolver.resolve_request()).await {
         Ok(Ok(resolved)) => resolved,
@@ -297,6 +339,7 @@ async fn request<H: Handler>(resolver: Resolver, peer: Peer, exchange: Arc<Excha
         }
     };
     let carries_body = !matches!(*request.method(), Method::GET | Method::HEAD);
+    let peer = who.asks(stream.id().into_inner());
     let mut response = exchange.answer(request.into_parts().0, peer).await;
     stamp(response.headers_mut());
     let sent = send(&mut stream, response, &quic, limits).await;

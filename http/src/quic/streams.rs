@@ -17,6 +17,8 @@ use h3::error::Code;
 use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, StreamId, WriteBuf};
 use quinn::{ConnectionError, ReadError, StoppedError, VarInt, WriteError};
 
+use super::early::Early;
+
 /// Bytes a peer may send on a unidirectional stream (control, QPACK): a long connection re-prioritises, nothing more.
 const UNI_BYTES: usize = 1024 * 1024;
 
@@ -25,13 +27,15 @@ type Polled<T> = Pin<Box<dyn Stream<Item = Result<T, ConnectionError>> + Send + 
 /// A quinn connection on which request streams may carry `request_bytes` from the peer.
 pub(super) struct Connection {
     opener: Opener,
+    early: Arc<Early>,
     incoming_bi: Polled<(quinn::SendStream, quinn::RecvStream)>,
     incoming_uni: Polled<quinn::RecvStream>,
 }
 
 impl Connection {
-    pub(super) fn new(connection: quinn::Connection, request_bytes: usize) -> Self {
+    pub(super) fn new(connection: quinn::Connection, request_bytes: usize, early: Arc<Early>) -> Self {
         Self {
+            early,
             incoming_bi: Box::pin(unfold(connection.clone(), async |connection| {
                 Some((connection.accept_bi().await, connection))
             })),
@@ -58,7 +62,12 @@ impl<B: Buf> quic::Connection<B> for Connection {
 
     fn poll_accept_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<BidiStream<B>, ConnectionErrorIncoming>> {
         let allowed = self.opener.request_bytes;
-        next(&mut self.incoming_bi, cx).map_ok(|pair| BidiStream::new(pair, allowed))
+        next(&mut self.incoming_bi, cx).map_ok(|pair| {
+            if pair.1.is_0rtt() {
+                self.early.mark(pair.1.id().into());
+            }
+            BidiStream::new(pair, allowed)
+        })
     }
 
     fn opener(&self) -> Opener {
