@@ -16,7 +16,7 @@
 //! | `hyper::body`, `hyper_util::rt` | `h1.rs`, `client.rs` |
 //! | `hyper_util::client`, `hyper_rustls`, `rustls_native_certs` | `client.rs` |
 //! | `h2` | `h2.rs` |
-//! | `h3`, `quinn`, `quinn_proto`, `quinn_udp` | `quic/` |
+//! | `h3`, `quinn_proto`, `quinn_udp` | `quic/` |
 //! | `rustls` | `tls.rs`, `certificates.rs`, `tickets.rs`, `doors.rs`, `client.rs`, `quic/` |
 //! | `tokio_rustls` | `doors.rs`, `unsent.rs` |
 //! | `rcgen` | `dev_certs.rs` |

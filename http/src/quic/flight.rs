@@ -54,6 +54,12 @@ impl ControllerFactory for FirstFlight {
     }
 }
 
+/// Whether the client is known to receive on the path of this controller. Every address gets a controller of its own, and
+/// quinn tells it of acknowledgements only once a challenge sent to a new address was answered.
+pub(super) fn is_proven(controller: &dyn Controller) -> bool {
+    controller.clone_box().into_any().downcast::<Flight>().is_ok_and(|flight| flight.is_sampled)
+}
+
 #[derive(Clone)]
 struct Flight {
     cubic: Cubic,

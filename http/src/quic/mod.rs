@@ -1,55 +1,66 @@
-//! HTTP/3 over QUIC. Only this folder names quinn and h3; `streams.rs` joins the two.
+//! HTTP/3 over QUIC. Only this folder names quinn-proto, quinn-udp and h3.
+//!
+//! A datagram comes in through `socket.rs`, is brought to its connection by `endpoint.rs`, and `connection.rs` does the
+//! rest: it drives quinn's protocol code, wakes whoever waits on a stream, and sends. `stream.rs` shows streams to h3,
+//! which reads heads and writes them; bodies go past it, without a copy. `priority.rs` says whose answer goes first,
+//! `flight.rs` how much of it leaves at once, and `early.rs` which requests may be replays: a connection is served from
+//! its first packet on, and a resumed one may bring requests along with its ClientHello.
 //!
 //! Each request lives in a task of its own from its first byte on, so that a peer which withholds a head stalls
 //! nothing, and a panic ends one request only.
-//!
-//! A connection is served from its first packet on: a resumed one may bring requests along with its ClientHello, and
-//! gets its answers before the handshake is complete. `early.rs` knows which requests may therefore be replays, and
-//! `flight.rs` how much of an answer leaves at once.
 
+mod connection;
 mod early;
+mod endpoint;
 mod flight;
-mod streams;
+mod ids;
+mod priority;
+mod socket;
+mod stream;
+mod uni;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use h3::error::Code;
 use http::Method;
+use http::header::CONTENT_LENGTH;
 use http_body_util::BodyExt;
-use quinn::crypto::rustls::QuicServerConfig;
-use quinn::{Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig, VarInt};
-use rustls::pki_types::CertificateDer;
-use tokio::sync::Semaphore;
+use quinn_proto::crypto::rustls::QuicServerConfig;
+use quinn_proto::{EndpointConfig, IdleTimeout, Incoming, ServerConfig, StreamId, TransportConfig, VarInt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::body::Body;
 use crate::exchange::{Exchange, Handler, Response, stamp};
 use crate::limits::Limits;
+use crate::networks::Guard;
 use crate::receipt::{Delivered, End, Receipt};
 use crate::request::{Peer, PeerIdentity, Protocol};
 use crate::running::Stop;
 use crate::tls;
 
-use early::Early;
+use connection::Connection;
+use endpoint::{Endpoint, Porter, Verdict};
 use flight::FirstFlight;
-use streams::{BidiStream, Connection};
+use priority::Priority;
+use stream::{Adapted, BidiStream, varint, write_all};
 
-/// Kernel buffers of a UDP socket, where the system's limits allow it: a burst of all connections fits.
-const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// What clients may send ahead; requests carry no bodies here.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 /// Control and the two QPACK streams, and a few that a peer makes up (RFC 9114 6.2.3).
 const UNI_STREAMS: u32 = 8;
+/// Time for a connection's last packets to leave.
+const WINDING_UP: Duration = Duration::from_secs(1);
 /// Handshakes that quinn has seen and we have not looked at, and the bytes they may bring.
 const INCOMING: usize = 4_096;
 const INCOMING_BYTES: u64 = 16 * 1024 * 1024;
-/// Largest piece handed to h3 at once: what a peer must take before the write deadline.
+/// Largest piece written at once: what a peer must take before the write deadline.
 const PIECE_BYTES: usize = 64 * 1024;
 /// Assumed until there is a sample. The usual third of a second makes a lost first flight wait for a second; with this,
 /// paths of up to 300 ms still get no probe for nothing (RFC 9002 6.2.2).
@@ -60,7 +71,7 @@ const REQUEST_END: Duration = Duration::from_secs(1);
 
 /// The QUIC doors of one set.
 pub(crate) struct QuicDoors {
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<Arc<Endpoint>>,
 }
 
 impl QuicDoors {
@@ -72,8 +83,9 @@ impl QuicDoors {
         limits: &Limits,
     ) -> io::Result<()> {
         let config = server_config(tls, limits)?;
-        let socket = socket(address)?;
-        self.endpoints.push(Endpoint::new(EndpointConfig::default(), Some(config), socket, Arc::new(TokioRuntime))?);
+        let mut ids = EndpointConfig::default();
+        ids.cid_generator(ids::generator);
+        self.endpoints.push(Endpoint::bind(address, ids, config)?);
         Ok(())
     }
 
@@ -82,8 +94,7 @@ impl QuicDoors {
     }
 
     pub(crate) fn addrs(&self) -> Vec<SocketAddr> {
-        let addr = |endpoint: &Endpoint| endpoint.local_addr().expect("a bound socket has an address");
-        self.endpoints.iter().map(addr).collect()
+        self.endpoints.iter().map(|endpoint| endpoint.socket.address()).collect()
     }
 
     pub(crate) fn serve<H: Handler>(self, exchange: &Arc<Exchange<H>>, stop: &Stop) {
@@ -95,7 +106,7 @@ impl QuicDoors {
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
         });
         for endpoint in self.endpoints {
-            stop.tasks.spawn(accept(endpoint, Arc::clone(&shared)));
+            stop.tasks.spawn(read(endpoint, Arc::clone(&shared)));
         }
     }
 }
@@ -105,19 +116,6 @@ struct Shared<H> {
     stop: Stop,
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
-}
-
-fn socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
-    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    // The system clamps these to its own limits; less is slower, not wrong.
-    let _ = socket.set_recv_buffer_size(SOCKET_BUFFER_BYTES);
-    let _ = socket.set_send_buffer_size(SOCKET_BUFFER_BYTES);
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
 }
 
 fn server_config(tls: &Arc<rustls::ServerConfig>, limits: &Limits) -> io::Result<ServerConfig> {
@@ -148,103 +146,116 @@ fn transport(limits: &Limits) -> TransportConfig {
     transport
 }
 
-/// Accepts connections, and once the drain has begun refuses them, until all running ones have ended.
-async fn accept<H: Handler>(endpoint: Endpoint, shared: Arc<Shared<H>>) {
-    let connections = TaskTracker::new();
-    let local_port = endpoint.local_addr().map_or(0, |addr| addr.port());
-    loop {
-        let incoming = tokio::select! {
-            incoming = endpoint.accept() => incoming,
-            () = drained(&shared.stop, &connections) => None,
-        };
-        let Some(incoming) = incoming else { break };
+/// Reads one socket. Once the drain has begun new connections are refused, until all running ones have ended.
+async fn read<H: Handler>(endpoint: Arc<Endpoint>, shared: Arc<Shared<H>>) {
+    let door = Door { local_port: endpoint.socket.address().port(), connections: TaskTracker::new(), shared };
+    tokio::select! {
+        () = endpoint.read(&door) => {}
+        () = door.drained() => {}
+    }
+    endpoint.wind_up(&door, WINDING_UP).await;
+}
+
+/// Who comes in at one socket.
+struct Door<H> {
+    local_port: u16,
+    connections: TaskTracker,
+    shared: Arc<Shared<H>>,
+}
+
+/// A connection's places: among all, among the handshakes, and among those of its network.
+struct Pass {
+    connection: OwnedSemaphorePermit,
+    handshake: OwnedSemaphorePermit,
+    place: Guard,
+}
+
+impl<H> Door<H> {
+    async fn drained(&self) {
+        self.shared.stop.drain.cancelled().await;
+        self.connections.close();
+        self.connections.wait().await;
+    }
+}
+
+impl<H: Handler> Porter for Door<H> {
+    type Pass = Pass;
+
+    fn judge(&self, incoming: &Incoming) -> Verdict<Pass> {
+        let shared = &self.shared;
         if shared.stop.drain.is_cancelled() {
-            incoming.refuse();
-            continue;
+            return Verdict::Refuse;
         }
-        admit(incoming, local_port, &connections, &shared);
-    }
-    // The last packets (CONNECTION_CLOSE) leave before the socket closes.
-    endpoint.close(VarInt::from_u32(0), b"");
-    let _ = timeout(Duration::from_secs(1), endpoint.wait_idle()).await;
-}
-
-async fn drained(stop: &Stop, connections: &TaskTracker) {
-    stop.drain.cancelled().await;
-    connections.close();
-    connections.wait().await;
-}
-
-/// Starts a handshake, or refuses it: one packet each.
-fn admit<H: Handler>(incoming: Incoming, local_port: u16, connections: &TaskTracker, shared: &Arc<Shared<H>>) {
-    let limits = &shared.exchange.limits;
-    let (Ok(connection), Ok(handshake)) =
-        (Arc::clone(&shared.connections).try_acquire_owned(), Arc::clone(&shared.handshakes).try_acquire_owned())
-    else {
-        shared.exchange.counters.quic_refused.bump();
-        tracing::debug!("too many QUIC connections or handshakes");
-        return incoming.refuse();
-    };
-    // With half of the places taken, senders first prove that their address is theirs (RFC 9000 8.1.2).
-    // So they do when their network is busy: nobody shall fill another's share in its name.
-    let client = incoming.remote_address().ip();
-    let is_crowded = shared.handshakes.available_permits() < limits.handshakes / 2;
-    if (is_crowded || shared.exchange.networks.is_busy(client)) && incoming.may_retry() {
-        shared.exchange.counters.quic_retried.bump();
-        let _ = incoming.retry();
-        return;
-    }
-    let Ok(place) = shared.exchange.networks.admit(client) else { return incoming.refuse() };
-    let shared = Arc::clone(shared);
-    let tasks = shared.stop.tasks.clone();
-    tasks.spawn(connections.track_future(async move {
-        // Always given to a server: what we send early only who holds the keys can read.
-        let Ok(Ok((quic, complete))) = incoming.accept().map(quinn::Connecting::into_0rtt) else {
-            shared.exchange.counters.handshake_failed.bump();
-            return tracing::debug!("QUIC handshake failed");
+        let (Ok(connection), Ok(handshake)) =
+            (Arc::clone(&shared.connections).try_acquire_owned(), Arc::clone(&shared.handshakes).try_acquire_owned())
+        else {
+            shared.exchange.counters.quic_refused.bump();
+            tracing::debug!("too many QUIC connections or handshakes");
+            return Verdict::Refuse;
         };
-        let early = Arc::new(Early::default());
-        let stop = shared.stop.clone();
-        let shaking = {
-            let (early, quic, exchange) = (Arc::clone(&early), quic.clone(), Arc::clone(&shared.exchange));
-            async move {
-                let complete = timeout(exchange.limits.handshake, complete).await;
-                drop(handshake);
-                match complete {
-                    Ok(_) if quic.close_reason().is_none() => early.confirm(),
-                    Ok(_) => {
+        // With half of the places taken, senders first prove that their address is theirs (RFC 9000 8.1.2).
+        // So they do when their network is busy: nobody shall fill another's share in its name.
+        let client = incoming.remote_address().ip();
+        let is_crowded = shared.handshakes.available_permits() < shared.exchange.limits.handshakes / 2;
+        if (is_crowded || shared.exchange.networks.is_busy(client)) && !incoming.remote_address_validated() {
+            shared.exchange.counters.quic_retried.bump();
+            return Verdict::Retry;
+        }
+        match shared.exchange.networks.admit(client) {
+            Ok(place) => Verdict::Accept(Pass { connection, handshake, place }),
+            Err(_) => Verdict::Refuse,
+        }
+    }
+
+    fn enter(&self, quic: Connection, pass: Pass) {
+        let (shared, local_port) = (Arc::clone(&self.shared), self.local_port);
+        let tasks = shared.stop.tasks.clone();
+        tasks.spawn(self.connections.track_future(async move {
+            let open = Open(quic.clone());
+            let (exchange, stop) = (Arc::clone(&shared.exchange), shared.stop.clone());
+            let shaking = async {
+                match timeout(exchange.limits.handshake, quic.settled()).await {
+                    Ok(true) => {}
+                    Ok(false) => {
                         exchange.counters.handshake_failed.bump();
                         tracing::debug!("QUIC handshake failed");
                     }
                     Err(_) => {
                         exchange.counters.handshake_late.bump();
                         tracing::debug!("QUIC handshake took too long");
-                        quic.close(code(Code::H3_NO_ERROR), b"");
+                        quic.close(varint(Code::H3_NO_ERROR.value()), b"");
                     }
                 }
+                drop(pass.handshake);
+            };
+            tokio::select! {
+                () = stop.kill.cancelled() => {}
+                ((), ()) = async { tokio::join!(shaking, serve(quic.clone(), local_port, shared)) } => {}
             }
-        };
-        tokio::select! {
-            () = stop.kill.cancelled() => quic.close(code(Code::H3_INTERNAL_ERROR), b"closing"),
-            ((), ()) = async { tokio::join!(shaking, serve(quic.clone(), local_port, shared, early)) } => {}
-        }
-        drop((connection, place));
-    }));
+            drop(open);
+            drop((pass.connection, pass.place));
+        }));
+    }
 }
 
-fn code(code: Code) -> VarInt {
-    VarInt::from_u64(code.value()).expect("HTTP/3 error codes are small")
+/// Closes its connection when dropped, if nobody has: after a panic, or when everything is broken off.
+struct Open(Connection);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.close(varint(Code::H3_INTERNAL_ERROR.value()), b"closing");
+    }
 }
 
 /// Serves one connection until it ends, or until the drain has begun and its last request is answered.
-async fn serve<H: Handler>(quic: quinn::Connection, local_port: u16, shared: Arc<Shared<H>>, early: Arc<Early>) {
-    let who = Arc::new(Who { quic: quic.clone(), local_port, early: Arc::clone(&early), identity: OnceLock::new() });
+async fn serve<H: Handler>(quic: Connection, local_port: u16, shared: Arc<Shared<H>>) {
+    let who = Arc::new(Who { quic: quic.clone(), local_port, identity: OnceLock::new() });
     let mut builder = h3::server::builder();
     builder
         .max_field_section_size(u64::from(shared.exchange.limits.head_bytes))
         // Some clients wait for ever behind the frame that greases a stream's end.
         .send_grease(false);
-    let adapted = Connection::new(quic.clone(), shared.exchange.limits.h3_request_bytes, early);
+    let adapted = Adapted::new(quic.clone(), shared.exchange.limits.h3_request_bytes);
     let mut connection = match builder.build::<_, Bytes>(adapted).await {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, protocol = "h3", "connection ended early"),
@@ -270,8 +281,8 @@ async fn serve<H: Handler>(quic: quinn::Connection, local_port: u16, shared: Arc
                 let (exchange, alive, who) = (Arc::clone(&shared.exchange), quic.clone(), Arc::clone(&who));
                 shared.stop.tasks.spawn(requests.track_future(async move {
                     tokio::select! {
-                        _ = alive.closed() => {}
-                        () = request(resolver, &who, exchange, alive.clone()) => {}
+                        () = alive.closed() => {}
+                        () = request(resolver, &who, exchange) => {}
                     }
                 }));
             }
@@ -282,14 +293,13 @@ async fn serve<H: Handler>(quic: quinn::Connection, local_port: u16, shared: Arc
             }
         }
     }
-    quic.close(code(Code::H3_NO_ERROR), b"");
+    quic.close(varint(Code::H3_NO_ERROR.value()), b"");
 }
 
 /// Who asks on one connection.
 struct Who {
-    quic: quinn::Connection,
+    quic: Connection,
     local_port: u16,
-    early: Arc<Early>,
     /// Known for good when the handshake is complete.
     identity: OnceLock<Option<PeerIdentity>>,
 }
@@ -297,9 +307,9 @@ struct Who {
 impl Who {
     /// Asked for each request: a client may have moved (RFC 9000 9), and the handshake ended.
     fn asks(&self, stream: u64) -> Peer {
-        let socket = self.quic.remote_address();
+        let socket = self.quic.address();
         let local_ip = self.quic.local_ip().unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into());
-        let early_data = self.early.covers(stream);
+        let early_data = self.quic.early().covers(stream);
         let identity = match early_data {
             // The certificate of the session that is resumed.
             true => self.certified(),
@@ -312,23 +322,22 @@ impl Who {
             protocol: Protocol::H3,
             secure: true,
             early_data,
-            resumed: self.early.resumed(),
+            resumed: self.quic.early().resumed(),
             identity,
         }
     }
 
     fn certified(&self) -> Option<PeerIdentity> {
-        let chain = self.quic.peer_identity()?.downcast::<Vec<CertificateDer<'static>>>().ok()?;
-        tls::identity(Some(&chain))
+        tls::identity(Some(&self.quic.certificates()?))
     }
 }
 
-type Resolver = h3::server::RequestResolver<Connection, Bytes>;
+type Resolver = h3::server::RequestResolver<Adapted, Bytes>;
 type Stream = h3::server::RequestStream<BidiStream<Bytes>, Bytes>;
 
 /// One request, from the first byte of its head to the acknowledgement of the last byte of its answer. Dropping this
 /// resets the stream.
-async fn request<H: Handler>(resolver: Resolver, who: &Who, exchange: Arc<Exchange<H>>, quic: quinn::Connection) {
+async fn request<H: Handler>(resolver: Resolver, who: &Who, exchange: Arc<Exchange<H>>) {
     let limits = &exchange.limits;
     let (request, mut stream) = match timeout(limits.head, resolver.resolve_request()).await {
         Ok(Ok(resolved)) => resolved,
@@ -339,10 +348,17 @@ async fn request<H: Handler>(resolver: Resolver, who: &Who, exchange: Arc<Exchan
         }
     };
     let carries_body = !matches!(*request.method(), Method::GET | Method::HEAD);
-    let peer = who.asks(stream.id().into_inner());
+    let Ok(id) = VarInt::from_u64(stream.id().into_inner()).map(StreamId::from) else { return };
+    if !body_is_as_declared(&request, &mut stream, limits).await {
+        tracing::debug!(protocol = "h3", "the body is not as long as its head says");
+        stream.stop_sending(Code::H3_MESSAGE_ERROR);
+        return stream.stop_stream(Code::H3_MESSAGE_ERROR);
+    }
+    who.quic.prioritise(id, Priority::of(request.headers()));
+    let peer = who.asks(id.into());
     let mut response = exchange.answer(request.into_parts().0, peer).await;
     stamp(response.headers_mut());
-    let sent = send(&mut stream, response, &quic, limits).await;
+    let sent = send(&mut stream, id, response, &who.quic, limits).await;
     if !carries_body && sent.is_ok() {
         // The end of a request may be still under way; stopping it would look like an error to some clients.
         let _ = timeout(REQUEST_END, async { while let Ok(Some(_)) = stream.recv_data().await {} }).await;
@@ -355,12 +371,31 @@ async fn request<H: Handler>(resolver: Resolver, who: &Who, exchange: Arc<Exchan
     }
 }
 
+/// A GET that declares a body is read to its end before it is answered: if it brings another number of bytes, it is
+/// malformed (RFC 9114 4.1.2), and if it takes too long as well. Of other methods the body is nobody's business.
+async fn body_is_as_declared(request: &http::Request<()>, stream: &mut Stream, limits: &Limits) -> bool {
+    let Some(declared) = request.headers().get(CONTENT_LENGTH) else { return true };
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return true;
+    }
+    let carried = timeout(limits.head, async {
+        let mut carried = 0;
+        while let Some(piece) = stream.recv_data().await? {
+            carried += piece.remaining();
+        }
+        Ok::<_, h3::error::StreamError>(carried)
+    });
+    let Ok(Ok(carried)) = carried.await else { return false };
+    declared.to_str().ok().and_then(|text| text.parse().ok()) == Some(carried)
+}
+
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 
 async fn send(
     stream: &mut Stream,
+    id: StreamId,
     response: Response,
-    quic: &quinn::Connection,
+    quic: &Connection,
     limits: &Limits,
 ) -> Result<(), Broken> {
     let write_stall = limits.write_stall;
@@ -376,7 +411,7 @@ async fn send(
             let bytes = piece.len() as u64;
             let window_bytes = send_window(quic, limits);
             quic.set_send_window(window_bytes);
-            timeout(write_stall, stream.send_data(piece)).await??;
+            timeout(write_stall, write_all(quic, id, [data_frame(bytes), piece])).await??;
             handed.took(bytes, window_bytes);
         }
     }
@@ -385,11 +420,20 @@ async fn send(
     Ok(())
 }
 
+/// The head of a DATA frame (RFC 9114 7.2.1) of so many bytes.
+fn data_frame(bytes: u64) -> Bytes {
+    let mut head = BytesMut::with_capacity(9);
+    head.put_u8(0);
+    // Four bytes say up to 2^30 (RFC 9000 16), and a piece is less.
+    head.put_u32(0x8000_0000 | u32::try_from(bytes).expect("a piece is 64 KiB at most"));
+    head.freeze()
+}
+
 /// What quinn may hold unacknowledged of a connection: twice what may be in flight, so that there is always something
 /// to send, and within the limit. Not more, because what a listener who leaves has got is only known to within this.
-fn send_window(quic: &quinn::Connection, limits: &Limits) -> u64 {
+fn send_window(quic: &Connection, limits: &Limits) -> u64 {
     let least = 2 * limits.quic_initial_window_bytes;
-    (2 * quic.stats().path.cwnd).clamp(least.min(limits.quic_send_window_bytes), limits.quic_send_window_bytes)
+    (2 * quic.congestion_window()).clamp(least.min(limits.quic_send_window_bytes), limits.quic_send_window_bytes)
 }
 
 /// A body on its way, for its receipt.

@@ -125,6 +125,7 @@ impl Handler for Stage {
                 let name = peer.identity.as_ref().map_or("nobody", |identity| identity.as_str());
                 Body::full(format!("{name} at {} over {}", peer.client, peer.protocol.as_str()))
             }
+            "/head-of-a-track" => Body::full(pattern(64 * 1024)),
             "/early" => Body::full(format!("early: {}", request.peer.early_data)),
             "/socket" => Body::full(request.peer.socket.to_string()),
             "/nothing" => {

@@ -1,0 +1,570 @@
+//! One connection: the protocol's state behind a lock, a task that drives it, and what streams and requests may ask of
+//! it.
+//!
+//! The endpoint brings datagrams in (`heed`), requests read and write through `stream.rs`, and either wakes the driver,
+//! which alone sends. A turn of the driver is bounded, so that one connection with much to send does not hold up the
+//! others. A panic in a turn, or over a datagram, ends this connection and no other.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use quinn_proto::{
+    ConnectionError, ConnectionEvent, ConnectionHandle, Dir, EndpointEvent, Event, ReadError, Side, StreamEvent,
+    StreamId, Transmit, VarInt, WriteError,
+};
+use rustls::pki_types::CertificateDer;
+use tokio::time::Sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::early::Early;
+use super::endpoint::Endpoint;
+use super::flight;
+use super::priority::{Priorities, Priority};
+
+/// Datagrams of one turn: two full batches.
+const DATAGRAMS_PER_TURN: usize = 80;
+/// Of the first bytes each batch is this small, because the controller (`flight.rs`) counts whole batches.
+const FIRST_SEGMENTS: usize = 10;
+const FIRST_BYTES: u64 = 128 * 1024;
+/// Bytes handed out by one read. A request head is smaller.
+const READ_BYTES: usize = 16 * 1024;
+
+thread_local! {
+    /// Where packets are made; sent or copied before the next one.
+    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A handle of a connection. Ends only when it is closed, by us, the peer or the idle limit.
+#[derive(Clone)]
+pub(super) struct Connection(Arc<Shared>);
+
+struct Shared {
+    endpoint: Arc<Endpoint>,
+    handle: ConnectionHandle,
+    inner: Mutex<Inner>,
+    driver: AtomicWaker,
+    early: Early,
+    /// The handshake is over, well or not.
+    settled: CancellationToken,
+    /// There is no connection any more.
+    gone: CancellationToken,
+}
+
+struct Inner {
+    proto: quinn_proto::Connection,
+    /// Why there is no connection any more.
+    error: Option<ConnectionError>,
+    /// A batch that the socket had no room for.
+    unsent: Option<(Transmit, Vec<u8>)>,
+    sent_bytes: u64,
+    /// Counted while the address is not proven.
+    received_bytes: u64,
+    is_validated: bool,
+    send_window: u64,
+    /// Where the client surely is.
+    proven: SocketAddr,
+    accepting: [Option<Waker>; 2],
+    opening: [Option<Waker>; 2],
+    readers: HashMap<StreamId, Waker>,
+    writers: HashMap<StreamId, Waker>,
+    finishers: HashMap<StreamId, Waker>,
+    priorities: Priorities,
+}
+
+/// The packet that began a connection.
+pub(super) struct First {
+    pub(super) bytes: u64,
+    /// It brought a token that proves its sender's address.
+    pub(super) is_validated: bool,
+}
+
+/// Why a stream cannot go on.
+pub(super) enum Broken {
+    /// Reset or stopped by the peer, with its code.
+    ByPeer(VarInt),
+    /// It was closed by us before.
+    Closed,
+    Lost(ConnectionError),
+}
+
+impl Connection {
+    pub(super) fn new(
+        proto: quinn_proto::Connection,
+        first: First,
+        handle: ConnectionHandle,
+        endpoint: Arc<Endpoint>,
+    ) -> Self {
+        let inner = Inner {
+            proven: proto.remote_address(),
+            proto,
+            error: None,
+            unsent: None,
+            sent_bytes: 0,
+            received_bytes: first.bytes,
+            is_validated: first.is_validated,
+            send_window: u64::MAX,
+            accepting: [None, None],
+            opening: [None, None],
+            readers: HashMap::new(),
+            writers: HashMap::new(),
+            finishers: HashMap::new(),
+            priorities: Priorities::default(),
+        };
+        Self(Arc::new(Shared {
+            endpoint,
+            handle,
+            inner: Mutex::new(inner),
+            driver: AtomicWaker::new(),
+            early: Early::default(),
+            settled: CancellationToken::new(),
+            gone: CancellationToken::new(),
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // Who panicked under it has marked the connection as lost, or will: see `guarded`.
+        self.0.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There may be something to send.
+    fn drive(&self) {
+        self.0.driver.wake();
+    }
+
+    /// Runs the protocol's own code: a panic in it is the end of this connection only.
+    fn guarded<R>(&self, work: impl FnOnce(&mut Inner) -> R) -> Option<R> {
+        let done = catch_unwind(AssertUnwindSafe(|| work(&mut self.lock())));
+        if done.is_err() {
+            tracing::error!("a QUIC connection panicked and was dropped");
+            self.lose(ConnectionError::Reset);
+        }
+        done.ok()
+    }
+
+    fn lose(&self, error: ConnectionError) {
+        let woken = self.lock().lose(error);
+        self.0.gone.cancel();
+        self.0.settled.cancel();
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    /// A datagram of this connection came.
+    pub(super) fn heed(&self, event: ConnectionEvent, bytes: u64) {
+        self.guarded(|inner| {
+            inner.received_bytes += bytes;
+            inner.proto.handle_event(event);
+            inner.is_validated |= !inner.proto.is_handshaking();
+        });
+        self.drive();
+    }
+
+    pub(super) fn close(&self, code: VarInt, reason: &'static [u8]) {
+        self.guarded(|inner| inner.proto.close(Instant::now(), code, Bytes::from_static(reason)));
+        self.lose(ConnectionError::LocallyClosed);
+        self.drive();
+    }
+
+    /// Until there is no connection any more.
+    pub(super) async fn closed(&self) {
+        self.0.gone.cancelled().await;
+    }
+
+    /// Waits for the end of the handshake; whether it ended well.
+    pub(super) async fn settled(&self) -> bool {
+        self.0.settled.cancelled().await;
+        self.0.early.is_confirmed()
+    }
+
+    pub(super) fn early(&self) -> &Early {
+        &self.0.early
+    }
+
+    pub(super) fn local_ip(&self) -> Option<IpAddr> {
+        self.lock().proto.local_ip()
+    }
+
+    /// Where the client is. After it moved, its new address counts once it has proved that it receives there
+    /// (RFC 9000 8.2): until then anybody's address could stand in its packets.
+    pub(super) fn address(&self) -> SocketAddr {
+        let mut inner = self.lock();
+        let now = inner.proto.remote_address();
+        if now.ip() == inner.proven.ip() || flight::is_proven(inner.proto.congestion_state()) {
+            inner.proven = now;
+        }
+        inner.proven
+    }
+
+    /// The certificates that the client showed in this session.
+    pub(super) fn certificates(&self) -> Option<Vec<CertificateDer<'static>>> {
+        let shown = self.lock().proto.crypto_session().peer_identity()?;
+        shown.downcast().ok().map(|chain| *chain)
+    }
+
+    pub(super) fn congestion_window(&self) -> u64 {
+        self.lock().proto.congestion_state().window()
+    }
+
+    /// What may be unacknowledged from now on. Half of it is for the answer that goes first alone: what others have
+    /// written and cannot send must not keep it from writing.
+    pub(super) fn set_send_window(&self, bytes: u64) {
+        let mut inner = self.lock();
+        inner.send_window = bytes;
+        inner.proto.set_send_window(bytes);
+    }
+
+    /// The next stream that the peer opened.
+    pub(super) fn poll_accept(&self, dir: Dir, cx: &mut Context<'_>) -> Poll<Result<StreamId, ConnectionError>> {
+        let mut inner = self.lock();
+        if let Some(id) = inner.proto.streams().accept(dir) {
+            if inner.proto.is_handshaking() {
+                self.0.early.mark(id.into());
+            }
+            return Poll::Ready(Ok(id));
+        }
+        if let Some(error) = &inner.error {
+            return Poll::Ready(Err(error.clone()));
+        }
+        inner.accepting[dir as usize] = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// A stream of ours, as soon as the peer allows one.
+    pub(super) fn poll_open(&self, dir: Dir, cx: &mut Context<'_>) -> Poll<Result<StreamId, ConnectionError>> {
+        let mut inner = self.lock();
+        if let Some(error) = &inner.error {
+            return Poll::Ready(Err(error.clone()));
+        }
+        if let Some(id) = inner.proto.streams().open(dir) {
+            if dir == Dir::Uni {
+                // What is said about the connection goes before all answers.
+                let _ = inner.proto.send_stream(id).set_priority(i32::MAX);
+            }
+            return Poll::Ready(Ok(id));
+        }
+        inner.opening[dir as usize] = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// The next bytes of a stream; None at its end.
+    pub(super) fn poll_read(&self, id: StreamId, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Broken>> {
+        let mut inner = self.lock();
+        let mut stream = inner.proto.recv_stream(id);
+        let Ok(mut chunks) = stream.read(true) else {
+            return Poll::Ready(Err(Broken::Closed));
+        };
+        let next = chunks.next(READ_BYTES);
+        let credits = chunks.finalize().should_transmit();
+        let read = match next {
+            Ok(chunk) => Ok(chunk.map(|chunk| chunk.bytes)),
+            Err(ReadError::Reset(code)) => Err(Broken::ByPeer(code)),
+            Err(ReadError::Blocked) => match &inner.error {
+                Some(error) => Err(Broken::Lost(error.clone())),
+                None => {
+                    inner.readers.insert(id, cx.waker().clone());
+                    return Poll::Pending;
+                }
+            },
+        };
+        drop(inner);
+        if credits {
+            self.drive();
+        }
+        Poll::Ready(read)
+    }
+
+    pub(super) fn stop(&self, id: StreamId, code: VarInt) {
+        let mut inner = self.lock();
+        inner.readers.remove(&id);
+        // An error says that the peer has already finished, which is as good.
+        let is_news = inner.proto.recv_stream(id).stop(code).is_ok();
+        drop(inner);
+        if is_news {
+            self.drive();
+        }
+    }
+
+    /// Writes some of the pieces, without a copy; they advance. The number of those that are written whole.
+    pub(super) fn poll_write(
+        &self,
+        id: StreamId,
+        pieces: &mut [Bytes],
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, Broken>> {
+        let mut inner = self.lock();
+        if let Some(error) = &inner.error {
+            return Poll::Ready(Err(Broken::Lost(error.clone())));
+        }
+        let yields = id.dir() == Dir::Bi && inner.priorities.yields(id.index());
+        if yields {
+            let half = inner.send_window / 2;
+            inner.proto.set_send_window(half);
+        }
+        let result = inner.proto.send_stream(id).write_chunks(pieces);
+        if yields {
+            let whole = inner.send_window;
+            inner.proto.set_send_window(whole);
+        }
+        let written = match result {
+            Ok(written) => Ok(written.chunks),
+            Err(WriteError::Stopped(code)) => Err(Broken::ByPeer(code)),
+            Err(WriteError::ClosedStream) => Err(Broken::Closed),
+            Err(WriteError::Blocked) => {
+                inner.writers.insert(id, cx.waker().clone());
+                return Poll::Pending;
+            }
+        };
+        drop(inner);
+        self.drive();
+        Poll::Ready(written)
+    }
+
+    pub(super) fn finish(&self, id: StreamId) {
+        // An error says that the stream was stopped or reset, which `poll_finished` tells in detail.
+        let _ = self.lock().proto.send_stream(id).finish();
+        self.drive();
+    }
+
+    /// Until the peer has acknowledged everything of a finished stream.
+    pub(super) fn poll_finished(&self, id: StreamId, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
+        let mut inner = self.lock();
+        let state = inner.proto.send_stream(id).stopped();
+        match (state, &inner.error) {
+            // The state of a stream is forgotten with its last acknowledgement.
+            (Err(_), _) => Poll::Ready(Ok(())),
+            (Ok(Some(code)), _) => Poll::Ready(Err(Broken::ByPeer(code))),
+            (Ok(None), Some(error)) => Poll::Ready(Err(Broken::Lost(error.clone()))),
+            (Ok(None), None) => {
+                inner.finishers.insert(id, cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Breaks a stream off; one that the peer stopped with the peer's own code (RFC 9000 3.5).
+    pub(super) fn reset(&self, id: StreamId, code: VarInt) {
+        let mut inner = self.lock();
+        inner.writers.remove(&id);
+        inner.finishers.remove(&id);
+        let mut stream = inner.proto.send_stream(id);
+        let code = stream.stopped().ok().flatten().unwrap_or(code);
+        let is_news = stream.reset(code).is_ok();
+        drop(inner);
+        if is_news {
+            self.drive();
+        }
+    }
+
+    /// How soon the answer on a stream is wanted: what its request says, unless the peer has said otherwise since.
+    pub(super) fn prioritise(&self, id: StreamId, said: Priority) {
+        let mut inner = self.lock();
+        let weight = inner.priorities.open(id.index(), said);
+        let _ = inner.proto.send_stream(id).set_priority(weight);
+    }
+
+    /// The peer changed its mind (PRIORITY_UPDATE).
+    pub(super) fn reprioritise(&self, stream: u64, said: Priority) {
+        let Ok(id) = VarInt::from_u64(stream).map(StreamId::from) else { return };
+        if id.dir() != Dir::Bi || id.initiator() != Side::Client {
+            return;
+        }
+        let mut inner = self.lock();
+        if let Some(weight) = inner.priorities.update(id.index(), said) {
+            let _ = inner.proto.send_stream(id).set_priority(weight);
+        }
+    }
+
+    /// The answer on a stream has ended.
+    pub(super) fn forget_priority(&self, id: StreamId) {
+        if id.dir() == Dir::Bi {
+            self.lock().priorities.close(id.index());
+        }
+    }
+
+    fn turn(&self) -> Turn {
+        let now = Instant::now();
+        let mut events = Vec::new();
+        let turn = SCRATCH.with_borrow_mut(|scratch| self.lock().turn(&self.0, now, scratch, &mut events));
+        let (mut turn, woken) = turn;
+        woken.into_iter().for_each(Waker::wake);
+        for event in events {
+            let is_last = event.is_drained();
+            let answer = self.0.endpoint.heed(self.0.handle, event);
+            if is_last {
+                return Turn::Drained;
+            }
+            if let Some(answer) = answer {
+                self.lock().proto.handle_event(answer);
+                turn = Turn::More;
+            }
+        }
+        turn
+    }
+}
+
+/// What a turn leaves.
+enum Turn {
+    /// Others first, then more.
+    More,
+    /// The socket has no room.
+    Full,
+    /// Nothing before this instant.
+    Until(Option<Instant>),
+    Drained,
+}
+
+impl Inner {
+    fn turn(
+        &mut self,
+        shared: &Shared,
+        now: Instant,
+        scratch: &mut Vec<u8>,
+        events: &mut Vec<EndpointEvent>,
+    ) -> (Turn, Vec<Waker>) {
+        if self.proto.poll_timeout().is_some_and(|at| at <= now) {
+            self.proto.handle_timeout(now);
+        }
+        let sent = self.send(&shared.endpoint, now, scratch);
+        events.extend(std::iter::from_fn(|| self.proto.poll_endpoint_events()));
+        let mut woken = Vec::new();
+        while let Some(event) = self.proto.poll() {
+            self.tell(event, shared, &mut woken);
+        }
+        (sent.unwrap_or_else(|| Turn::Until(self.proto.poll_timeout())), woken)
+    }
+
+    /// Sends until there is nothing to send, no room, or it was enough for one turn.
+    fn send(&mut self, endpoint: &Endpoint, now: Instant, scratch: &mut Vec<u8>) -> Option<Turn> {
+        if let Some((transmit, contents)) = self.unsent.take() {
+            let is_held = !self.may_send(0);
+            if is_held || !endpoint.socket.try_send(&transmit, &contents) {
+                self.unsent = Some((transmit, contents));
+                return (!is_held).then_some(Turn::Full);
+            }
+        }
+        let mut datagrams = 0;
+        while datagrams < DATAGRAMS_PER_TURN {
+            let segments = endpoint.socket.segments();
+            let segments = if self.sent_bytes < FIRST_BYTES { segments.min(FIRST_SEGMENTS) } else { segments };
+            scratch.clear();
+            let transmit = self.proto.poll_transmit(now, segments, scratch)?;
+            if !self.may_send(transmit.size as u64) {
+                self.sent_bytes += transmit.size as u64;
+                self.unsent = Some((transmit, scratch.clone()));
+                return None;
+            }
+            self.sent_bytes += transmit.size as u64;
+            datagrams += transmit.segment_size.map_or(1, |segment| transmit.size.div_ceil(segment));
+            if !endpoint.socket.try_send(&transmit, scratch) {
+                self.unsent = Some((transmit, scratch.clone()));
+                return Some(Turn::Full);
+            }
+        }
+        Some(Turn::More)
+    }
+
+    /// At most three times what came, until the address is proven (RFC 9000 8.1). quinn lets a last packet go beyond
+    /// it; here that one waits for more to come.
+    fn may_send(&self, bytes: u64) -> bool {
+        self.is_validated || self.sent_bytes + bytes <= 3 * self.received_bytes
+    }
+
+    fn tell(&mut self, event: Event, shared: &Shared, woken: &mut Vec<Waker>) {
+        match event {
+            Event::Connected => {
+                shared.early.confirm();
+                shared.settled.cancel();
+            }
+            Event::ConnectionLost { reason } => {
+                woken.append(&mut self.lose(reason));
+                shared.gone.cancel();
+                shared.settled.cancel();
+            }
+            Event::Stream(StreamEvent::Opened { dir }) => woken.extend(self.accepting[dir as usize].take()),
+            Event::Stream(StreamEvent::Available { dir }) => woken.extend(self.opening[dir as usize].take()),
+            Event::Stream(StreamEvent::Readable { id }) => woken.extend(self.readers.remove(&id)),
+            Event::Stream(StreamEvent::Writable { id }) => woken.extend(self.writers.remove(&id)),
+            Event::Stream(StreamEvent::Finished { id }) => woken.extend(self.finishers.remove(&id)),
+            Event::Stream(StreamEvent::Stopped { id, .. }) => {
+                woken.extend(self.writers.remove(&id));
+                woken.extend(self.finishers.remove(&id));
+            }
+            Event::HandshakeDataReady | Event::DatagramReceived | Event::DatagramsUnblocked => {}
+        }
+    }
+
+    /// From now on everybody who asks gets this error; who waits is to be woken.
+    fn lose(&mut self, error: ConnectionError) -> Vec<Waker> {
+        self.error.get_or_insert(error);
+        let single = self.accepting.iter_mut().chain(&mut self.opening).filter_map(Option::take);
+        let streams = self.readers.drain().chain(self.writers.drain()).chain(self.finishers.drain());
+        single.chain(streams.map(|(_, waker)| waker)).collect()
+    }
+}
+
+/// The task of a connection: sends, keeps its timers, until the last packet is out of the way.
+pub(super) struct Driver {
+    connection: Connection,
+    timer: Pin<Box<Sleep>>,
+    room: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Driver {
+    pub(super) fn new(connection: Connection) -> Self {
+        Self { connection, timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)), room: None }
+    }
+
+    /// Whether the timer has come to this instant. It is moved only forwards in time when it has fired: most deadlines
+    /// are put off long before.
+    fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let at = tokio::time::Instant::from_std(at);
+        if self.timer.is_elapsed() || at < self.timer.deadline() {
+            self.timer.as_mut().reset(at);
+        }
+        self.timer.as_mut().poll(cx)
+    }
+}
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        this.connection.0.driver.register(cx.waker());
+        loop {
+            if let Some(room) = &mut this.room {
+                std::task::ready!(room.as_mut().poll(cx));
+                this.room = None;
+            }
+            let turn = catch_unwind(AssertUnwindSafe(|| this.connection.turn()));
+            match turn {
+                Ok(Turn::Drained) => return Poll::Ready(()),
+                Ok(Turn::Until(None)) => return Poll::Pending,
+                Ok(Turn::Until(Some(at))) => std::task::ready!(this.poll_until(at, cx)),
+                Ok(Turn::More) => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Ok(Turn::Full) => {
+                    let connection = this.connection.clone();
+                    this.room = Some(Box::pin(async move { connection.0.endpoint.socket.writable().await }));
+                }
+                Err(_) => {
+                    tracing::error!("a QUIC connection panicked and was dropped");
+                    this.connection.lose(ConnectionError::Reset);
+                    let shared = &this.connection.0;
+                    shared.endpoint.heed(shared.handle, EndpointEvent::drained());
+                    return Poll::Ready(());
+                }
+            }
+        }
+    }
+}
