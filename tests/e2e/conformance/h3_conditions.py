@@ -53,21 +53,21 @@ def good_head(p, *more, method=b"GET"):
 
 # --- RFC 9114 6.2: unidirectional streams ---------------------------------------------------------------------------
 row("9114 6.2.1", "a control stream that begins with MAX_PUSH_ID", lambda p: None, closes(MISSING_SETTINGS), control=frame(MAX_PUSH_ID, b"\x01"))
-row("9114 6.2.1", "a control stream that begins with a frame of unknown type", lambda p: None, closes(MISSING_SETTINGS), control=frame(GREASE, b"x") + settings(), known=("nothing came", UNSEEN))
+row("9114 6.2.1", "a control stream that begins with a frame of unknown type", lambda p: None, closes(MISSING_SETTINGS), control=frame(GREASE, b"x") + settings())
 row("9114 6.2.1", "a second control stream", uni(6, varint(CONTROL) + settings()), closes(STREAM_CREATION))
 row("9114 6.2.1", "the control stream ended", lambda p: p.send(2, b"", True), closes(CLOSED_CRITICAL))
 row("9114 6.2.1", "the control stream reset", lambda p: (p.rest(0.1), p.quic.reset_stream(2, 0x10C), p.flush()), closes(CLOSED_CRITICAL))
 row("9114 6.2.1", "SETTINGS in one byte at a time", lambda p: [(p.send(2, bytes([b])), p.rest(0.01)) for b in b"\x00" + settings((0x1, 0))], goes_on(0), control=None)
 row("9114 6.2", "a request before the control stream", lambda p: p.request(more=[(b"range", b"bytes=0-9")]), status(206), control=None)
-row("9114 6.2.2", "a push stream from a client", uni(6, varint(PUSH) + b"\x00"), closes(STREAM_CREATION), known=("nothing came", UNSEEN))
+row("9114 6.2.2", "a push stream from a client", uni(6, varint(PUSH) + b"\x00"), closes(STREAM_CREATION))
 row("9114 6.2.3", "a stream of reserved type", uni(6, varint(GREASE) + bytes(64)), goes_on())
 row("9114 6.2", "a stream of unknown type", uni(6, varint(0x4242) + bytes(64)), goes_on())
 row("9114 6.2", "a stream that ends before its type", uni(6, b"", True), goes_on())
 row("9114 6.2", "a stream of unknown type, reset", lambda p: abandoned(p, 6), goes_on())
 row("9204 4.2", "a second encoder stream", lambda p: (p.send(6, varint(ENCODER)), p.send(10, varint(ENCODER))), closes(STREAM_CREATION))
 row("9204 4.2", "a second decoder stream", lambda p: (p.send(6, varint(DECODER)), p.send(10, varint(DECODER))), closes(STREAM_CREATION))
-row("9204 4.2", "the encoder stream ended", lambda p: p.send(6, varint(ENCODER), True), closes(CLOSED_CRITICAL), known=("nothing came", UNSEEN))
-row("9204 4.2", "the decoder stream ended", lambda p: p.send(6, varint(DECODER), True), closes(CLOSED_CRITICAL), known=("nothing came", UNSEEN))
+row("9204 4.2", "the encoder stream ended", lambda p: p.send(6, varint(ENCODER), True), closes(CLOSED_CRITICAL))
+row("9204 4.2", "the decoder stream ended", lambda p: p.send(6, varint(DECODER), True), closes(CLOSED_CRITICAL))
 
 # --- 7.2.4: SETTINGS -----------------------------------------------------------------------------------------------
 row("9114 7.2.4", "the same setting twice", lambda p: None, closes(SETTINGS_ERROR), control=settings((0x6, 9000), (0x6, 9000)))
@@ -102,9 +102,9 @@ row("9114 4.1", "trailers behind a body", lambda p: p.send(0, good_head(p) + fra
 row("9114 4.1", "a stream that ends at once", on_request(), resets(REQUEST_INCOMPLETE))
 row("9114 4.1", "a stream of unknown frames only", on_request(frame(GREASE)), resets(REQUEST_INCOMPLETE))
 row("9114 7.1", "a stream that ends in the middle of HEADERS", lambda p: p.send(0, good_head(p)[:20], True), closes(FRAME))
-row("9114 7.1", "a frame on the control stream with more than its fields", control(frame(MAX_PUSH_ID, b"\x01\x02")), closes(FRAME), known=("nothing came", UNSEEN))
+row("9114 7.1", "a frame on the control stream with more than its fields", control(frame(MAX_PUSH_ID, b"\x01\x02")), closes(FRAME))
 row("9114 4.1.1", "a request reset in the middle of its head", lambda p: (p.send(0, good_head(p)[:20]), p.rest(0.1), p.quic.reset_stream(0, REQUEST_CANCELLED), p.flush()), goes_on())
-row("9114 4.1.1", "the answer stopped", lambda p: stopped(p), resets(REQUEST_CANCELLED, NO_ERROR, 0x0), known=("RESET_STREAM 0x102, status 200 came", "our door resets with H3_INTERNAL_ERROR what the client has stopped"))
+row("9114 4.1.1", "the answer stopped", lambda p: stopped(p), resets(REQUEST_CANCELLED, NO_ERROR, 0x0))
 row("9114 4.1", "a head in one byte at a time", lambda p: [(p.send(0, bytes([b])), p.rest(0.002)) for b in good_head(p, (b"range", b"bytes=0-9"))], status(206))
 
 
@@ -134,16 +134,16 @@ def stopped(p):
 
 
 # --- 5.2, 7.2.3, 7.2.7: GOAWAY and pushes ----------------------------------------------------------------------------
-row("9114 7.2.7", "MAX_PUSH_ID that goes down", control(frame(MAX_PUSH_ID, b"\x08") + frame(MAX_PUSH_ID, b"\x04")), closes(ID), known=("nothing came", UNSEEN))
+row("9114 7.2.7", "MAX_PUSH_ID that goes down", control(frame(MAX_PUSH_ID, b"\x08") + frame(MAX_PUSH_ID, b"\x04")), closes(ID))
 row("9114 7.2.7", "MAX_PUSH_ID that goes up", control(frame(MAX_PUSH_ID, b"\x04") + frame(MAX_PUSH_ID, b"\x08")), goes_on())
-row("9114 7.2.3", "CANCEL_PUSH of a push that was never promised", control(frame(CANCEL_PUSH, b"\x02")), closes(ID), known=("nothing came", UNSEEN))
+row("9114 7.2.3", "CANCEL_PUSH of a push that was never promised", control(frame(CANCEL_PUSH, b"\x02")), closes(ID))
 row("9114 5.2", "GOAWAY with an id that goes up", control(frame(GOAWAY, b"\x02") + frame(GOAWAY, b"\x08")), closes(ID))
 row("9114 5.2", "GOAWAY behind a request: the answer still comes", lambda p: (p.request(more=[(b"range", b"bytes=0-9")]), p.send(2, frame(GOAWAY, b"\x00"))), status(206))
 
 # --- RFC 9218: priorities --------------------------------------------------------------------------------------------
 row("9218 7.2", "PRIORITY_UPDATE of a request to come", control(frame(PRIORITY_UPDATE, b"\x00u=1")), goes_on(0))
 row("9218 7.2", "PRIORITY_UPDATE on a request stream", on_request(frame(PRIORITY_UPDATE, b"\x00u=1")), closes(FRAME_UNEXPECTED), known=("RESET_STREAM 0x10d came", UNSEEN))
-row("9218 7.2", "PRIORITY_UPDATE of a stream that is no request", control(frame(PRIORITY_UPDATE, b"\x02u=1")), closes(ID), known=("nothing came", UNSEEN))
+row("9218 7.2", "PRIORITY_UPDATE of a stream that is no request", control(frame(PRIORITY_UPDATE, b"\x02u=1")), closes(ID))
 row("9218 7.2", "PRIORITY_UPDATE of a request beyond the limit", control(frame(PRIORITY_UPDATE, varint(4 * 100_000) + b"u=1")), closes(ID), known=("nothing came", UNSEEN))
 row("9218 4", "a priority that does not parse", with_field(b"priority", b"u=banana;;"), status(200))
 
@@ -172,7 +172,7 @@ row("9114 4.3.1", "Host in place of :authority", lambda p: p.request(fields=[f f
 row("9114 4.3.1", ":authority and Host that differ", fields(*GOOD, (b"host", b"elsewhere.example")), malformed())
 row("9114 4.3.1", ":authority with user information", fields(b":method", b":scheme", (b":authority", b"me@localhost"), b":path"), malformed())
 row("9114 4.3", "trailers with a pseudo-header field", lambda p: p.send(0, good_head(p, method=b"POST") + frame(HEADERS, section((b":method", b"GET"))), True), malformed())
-row("9114 4.1.2", "content-length: 5 and no body", lambda p: p.request(more=[(b"content-length", b"5")]), malformed(), known=("status 200 came", UNSEEN))
+row("9114 4.1.2", "content-length: 5 and no body", lambda p: p.request(more=[(b"content-length", b"5")]), malformed())
 row("9114 4.1.2", "content-length: 2 and 3 bytes", lambda p: p.send(0, good_head(p, (b"content-length", b"2"), method=b"POST") + frame(DATA, b"abc"), True), malformed())
 row("9114 4.1.2", "content-length that is no number", lambda p: p.request(more=[(b"content-length", b"abc")]), malformed())
 row("9114 4.4", "CONNECT", fields((b":method", b"CONNECT"), b":authority"), lambda p: refused(p))
@@ -204,10 +204,10 @@ row("9204 4.1.2", "a string longer than its section", encoded(b"\x00\x00\x23abc\
 row("9204 4.1.1", "an integer that never ends", encoded(b"\x00\x00\xff" + b"\xff" * 12), closes(DECOMPRESSION))
 row("9204 4.1.2", "a Huffman string with the EOS symbol", encoded(b"\x00\x00\x21x\x84\xff\xff\xff\xff"), closes(DECOMPRESSION), known=("RESET_STREAM 0x10e", CODE))
 row("9204 4.1.2", "a Huffman string padded with zeros", encoded(b"\x00\x00\x21x\x81\x18"), closes(DECOMPRESSION))
-row("9204 4.3.1", "a table capacity above our setting", uni(6, varint(ENCODER) + b"\x3f\xff\xff\x7f"), closes(ENCODER_STREAM), known=("nothing came", UNSEEN))
-row("9204 3.2.2", "an insertion into a table of no room", uni(6, varint(ENCODER) + b"\xc1\x01a"), closes(ENCODER_STREAM), known=("nothing came", UNSEEN))
-row("9204 4.3.4", "a duplicate of an entry that never was", uni(6, varint(ENCODER) + b"\x05"), closes(ENCODER_STREAM), known=("nothing came", UNSEEN))
-row("9204 4.4.3", "Insert Count Increment of 0", uni(6, varint(DECODER) + b"\x00"), closes(DECODER_STREAM), known=("nothing came", UNSEEN))
-row("9204 4.4.3", "Insert Count Increment beyond what was inserted", uni(6, varint(DECODER) + b"\x05"), closes(DECODER_STREAM), known=("nothing came", UNSEEN))
-row("9204 4.4.1", "Section Acknowledgment of a stream without one", uni(6, varint(DECODER) + b"\x80"), closes(DECODER_STREAM), known=("nothing came", UNSEEN))
+row("9204 4.3.1", "a table capacity above our setting", uni(6, varint(ENCODER) + b"\x3f\xff\xff\x7f"), closes(ENCODER_STREAM))
+row("9204 3.2.2", "an insertion into a table of no room", uni(6, varint(ENCODER) + b"\xc1\x01a"), closes(ENCODER_STREAM))
+row("9204 4.3.4", "a duplicate of an entry that never was", uni(6, varint(ENCODER) + b"\x05"), closes(ENCODER_STREAM))
+row("9204 4.4.3", "Insert Count Increment of 0", uni(6, varint(DECODER) + b"\x00"), closes(DECODER_STREAM))
+row("9204 4.4.3", "Insert Count Increment beyond what was inserted", uni(6, varint(DECODER) + b"\x05"), closes(DECODER_STREAM))
+row("9204 4.4.1", "Section Acknowledgment of a stream without one", uni(6, varint(DECODER) + b"\x80"), closes(DECODER_STREAM))
 row("9204 4.4.2", "Stream Cancellation of a stream without one", uni(6, varint(DECODER) + b"\x40"), goes_on())
