@@ -156,6 +156,7 @@ def goaway(*wanted):
 
     @named(f"GOAWAY {codes(wanted)}")
     def judge(peer):
+        seen = None
         for got in peer.frames():
             kind = type(got).__name__
             if kind == "GoAwayFrame":
@@ -163,8 +164,9 @@ def goaway(*wanted):
             if kind == "RstStreamFrame":
                 return f"RST_STREAM {got.error_code} came"
             if kind == "HeadersFrame":
-                return f"status {peer.status_of(got)} came"
-        return told(peer)
+                # A good request before the bad frame may be answered first.
+                seen = f"status {peer.status_of(got)} came"
+        return seen or told(peer)
 
     return judge
 
@@ -183,15 +185,17 @@ def reset(stream, *wanted):
 
     @named(f"RST_STREAM {codes(wanted)}")
     def judge(peer):
+        seen = None
         for got in peer.frames():
             kind = type(got).__name__
             if kind == "GoAwayFrame":
                 return None if got.error_code in wanted else f"GOAWAY {got.error_code} came"
             if kind == "RstStreamFrame" and got.stream_id == stream:
                 return None if got.error_code in wanted else f"RST_STREAM {got.error_code} came"
-            if kind == "HeadersFrame" and got.stream_id == stream:
-                return f"status {peer.status_of(got)} came"
-        return told(peer)
+            if kind == "HeadersFrame":
+                status = peer.status_of(got)
+                seen = f"status {status} came" if got.stream_id == stream else seen
+        return seen or told(peer)
 
     return judge
 
