@@ -62,6 +62,12 @@ fn a_planted_use_is_found() {
     assert_eq!(strays("serve.rs", "pub use h2 as frames;"), ["h2"]);
     assert_eq!(strays("serve.rs", "extern crate quinn;"), ["quinn"]);
     assert_eq!(strays("serve.rs", "use hyper::client::conn;"), ["hyper::client::conn"], "what no row allows");
+    assert_eq!(strays("serve.rs", "use tokio::net;\nfn a() { quinn::b() }"), ["quinn::b"]);
+    assert_eq!(
+        strays("serve.rs", "use other::quinn;\nfn a() { quinn::b() }"),
+        [""; 0],
+        "another's module of that name"
+    );
     for fine in
         ["use crate::{h1, h2};\nfn a() { h2::serve() }", "// quinn::Connection", "fn a() { crate::h2::serve() }"]
     {
@@ -126,9 +132,12 @@ fn paths(text: &str) -> Vec<String> {
         let mut leaves = Vec::new();
         spell_out("", statement[start + 4..].trim_end_matches(';').trim(), &mut leaves);
         for leaf in leaves {
-            match leaf.strip_prefix("crate::") {
-                Some(ours) => own.push(ours.rsplit("::").next().unwrap_or(ours).to_owned()),
-                None => found.push(leaf),
+            // What was brought in by its path is called by its last name from here on.
+            if let Some((_, name)) = leaf.rsplit_once("::") {
+                own.push(name.to_owned());
+            }
+            if !leaf.starts_with("crate::") {
+                found.push(leaf);
             }
         }
     }
