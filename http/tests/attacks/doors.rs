@@ -18,8 +18,8 @@ const ASKED: &str = "NEEDLEDROP_ATTACKED_DOORS";
 
 /// Deadlines of the doors under attack: short, so that a test sees them pass.
 pub const HANDSHAKE: Duration = Duration::from_millis(1_500);
-pub const HEAD: Duration = Duration::from_millis(800);
-pub const STALL: Duration = Duration::from_millis(600);
+pub const HEAD: Duration = Duration::from_millis(400);
+pub const STALL: Duration = Duration::from_millis(500);
 /// Connections of one attacker.
 pub const NETWORK_CONNECTIONS: usize = 300;
 

@@ -86,7 +86,7 @@ async fn requests_that_never_end_their_head() {
         })
     })
     .await;
-    doors.until("head_late", 100).await;
+    doors.until("head_late", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -32,7 +32,7 @@ async fn handshakes_begun_and_left() {
                 let said = [0, hello.len() / 2, hello.len()][number % 7 % 3];
                 let _ = stream.write_all(&hello[..said]).await;
                 hoard.push(stream);
-                if number % 20 == 0 {
+                if number % 10 == 0 {
                     sleep(Duration::from_millis(10)).await;
                 }
             }
