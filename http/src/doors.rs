@@ -1,7 +1,8 @@
 //! The sockets: what is opened, and what happens between an accepted connection and its protocol.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,15 +20,18 @@ use tokio_rustls::server::TlsStream;
 use crate::certificates::{CertificateError, Certificates};
 use crate::counters::Counters;
 use crate::exchange::{Exchange, Handler, alt_svc};
+use crate::first_flight::{Cork, FirstFlight};
 use crate::h1;
 use crate::h2;
 use crate::handshakes::Handshakes;
 use crate::limits::Limits;
 use crate::networks::Networks;
 use crate::proxy;
-use crate::quic::QuicDoors;
+use crate::quic::{self, QuicDoors};
 use crate::request::{Peer, Protocol};
 use crate::running::{Running, Stop};
+use crate::sockets::{Sockets, open_all};
+use crate::tickets::{TicketError, TicketSecret};
 use crate::tls;
 use crate::watch::{Breakable, WriteStall};
 
@@ -49,6 +53,10 @@ pub struct DoorsConfig {
     pub certificates: Option<Arc<Certificates>>,
     /// Client certificates on the TLS and QUIC doors; None asks for none.
     pub client_ca: Option<ClientCa>,
+    /// What the tickets of the TLS doors are sealed with; without it only this process can read its own.
+    pub ticket_secret: Option<Arc<TicketSecret>>,
+    /// How keys are agreed on.
+    pub key_exchange: KeyExchange,
     /// Peers whose PROXY v2 header, Forwarded and X-Forwarded-For are believed. Nobody else's are looked at.
     pub trusted: Vec<Cidr>,
     /// Whether connections from trusted peers to the plain and TLS doors begin with a PROXY v2 header. They must
@@ -81,6 +89,17 @@ pub enum ClientAuth {
     Optional,
 }
 
+/// What stands between a recorded handshake and whoever wants to read it later.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyExchange {
+    /// X25519 with ML-KEM-768 beside it for clients that put it first, which holds against a quantum computer of a
+    /// later day. It costs such a handshake about 1.1 KB each way.
+    #[default]
+    Hybrid,
+    /// Elliptic curves only.
+    Classical,
+}
+
 /// Why doors could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DoorsError {
@@ -106,6 +125,9 @@ pub enum DoorsError {
         /// What rustls says.
         reason: rustls::server::VerifierBuilderError,
     },
+    /// No secret for tickets can be made.
+    #[error("TLS tickets: {0}")]
+    Tickets(#[from] TicketError),
     /// TLS settings that rustls refuses.
     #[error("TLS: {0}")]
     Tls(#[source] rustls::Error),
@@ -117,35 +139,63 @@ pub struct Doors {
     plain: Vec<TcpListener>,
     tls: Vec<TcpListener>,
     quic: QuicDoors,
+    /// The QUIC doors' sockets once more, to be handed over.
+    udp: Vec<UdpSocket>,
     acceptor: Option<TlsAcceptor>,
     counters: Arc<Counters>,
 }
 
 impl Doors {
     /// Opens the sockets. Port 0 takes a free port; see the `*_addrs` for which. Must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// An address cannot be had, or TLS cannot be set up.
     pub fn bind(config: DoorsConfig) -> Result<Self, DoorsError> {
-        let secure = !config.tls.is_empty() || !config.quic.is_empty();
+        Self::bind_with(config, Sockets::default())
+    }
+
+    /// Like [`Doors::bind`], with sockets that are open already: they stand for the addresses they are bound to, and
+    /// those that no address asks for are served as well.
+    ///
+    /// # Errors
+    /// An address cannot be had, or TLS cannot be set up.
+    pub fn bind_with(config: DoorsConfig, given: Sockets) -> Result<Self, DoorsError> {
+        let has_tls = !config.tls.is_empty() || !given.tls.is_empty();
+        let has_quic = !config.quic.is_empty() || !given.quic.is_empty();
         let certificates = match &config.certificates {
-            None if secure => return Err(DoorsError::NoCertificate),
+            None if has_tls || has_quic => return Err(DoorsError::NoCertificate),
             certificates => certificates.clone(),
         };
         let acceptor = match &certificates {
-            Some(certificates) if !config.tls.is_empty() => {
-                Some(TlsAcceptor::from(Arc::new(tls::tcp_server(certificates, config.client_ca.as_ref())?)))
-            }
+            Some(certificates) if has_tls => Some(acceptor(&config, certificates)?),
             _ => None,
         };
-        let plain = listen_all(&config.plain, &config.limits)?;
-        let tls = listen_all(&config.tls, &config.limits)?;
+        let plain = listen_all(&config.plain, given.plain, &config.limits)?;
+        let tls = listen_all(&config.tls, given.tls, &config.limits)?;
         let mut quic = QuicDoors::none();
-        if let Some(certificates) = certificates.filter(|_| !config.quic.is_empty()) {
-            let tls = Arc::new(tls::quic_server(&certificates, config.client_ca.as_ref())?);
-            for &address in &config.quic {
+        let mut udp = Vec::new();
+        if let Some(certificates) = certificates.filter(|_| has_quic) {
+            let tls = Arc::new(tls::quic_server(&certificates, config.client_ca.as_ref(), config.key_exchange)?);
+            let open = |address| quic::socket(address).map_err(|reason| DoorsError::Bind { address, reason });
+            for socket in open_all(&config.quic, given.quic, UdpSocket::local_addr, open)? {
+                let address = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
                 let failed = |reason| DoorsError::Bind { address, reason };
-                quic.listen(address, &tls, &config.limits).map_err(failed)?;
+                udp.push(socket.try_clone().map_err(failed)?);
+                quic.listen(socket, &tls, &config.limits).map_err(failed)?;
             }
         }
-        Ok(Self { config, plain, tls, quic, acceptor, counters: Arc::default() })
+        Ok(Self { config, plain, tls, quic, udp, acceptor, counters: Arc::default() })
+    }
+
+    /// The open sockets once more, to be handed to another process.
+    ///
+    /// # Errors
+    /// Out of file descriptors.
+    pub fn sockets(&self) -> io::Result<Sockets> {
+        let copy = |listener: &TcpListener| listener.as_fd().try_clone_to_owned().map(std::net::TcpListener::from);
+        let copies = |list: &[TcpListener]| list.iter().map(copy).collect::<io::Result<Vec<_>>>();
+        let quic = self.udp.iter().map(UdpSocket::try_clone).collect::<io::Result<Vec<_>>>()?;
+        Ok(Sockets { plain: copies(&self.plain)?, tls: copies(&self.tls)?, quic })
     }
 
     /// The addresses of the plain doors, in the order of the configuration.
@@ -189,16 +239,18 @@ impl Doors {
                 alt_svc: self.config.alt_svc.map(alt_svc),
                 counters,
                 networks,
+                stop: stop.clone(),
             }),
         });
-        self.quic.serve(&shared.exchange, &stop);
+        let quic = stop.part();
+        self.quic.serve(&shared.exchange, &quic);
         for listener in self.plain {
             stop.tasks.spawn(accept(listener, Lane::Plain, Arc::clone(&shared)));
         }
         for listener in self.tls {
             stop.tasks.spawn(accept(listener, Lane::Tls, Arc::clone(&shared)));
         }
-        Running::new(stop)
+        Running::new(stop, quic)
     }
 }
 
@@ -218,12 +270,28 @@ enum Lane {
     Tls,
 }
 
-fn listen_all(addresses: &[SocketAddr], limits: &Limits) -> Result<Vec<TcpListener>, DoorsError> {
-    let bind = |&address| listen(address, limits).map_err(|reason| DoorsError::Bind { address, reason });
-    addresses.iter().map(bind).collect()
+fn acceptor(config: &DoorsConfig, certificates: &Arc<Certificates>) -> Result<TlsAcceptor, DoorsError> {
+    let tickets = config.ticket_secret.clone().map_or_else(TicketSecret::random, Ok)?;
+    let server = tls::tcp_server(certificates, config.client_ca.as_ref(), &tickets, config.key_exchange)?;
+    Ok(TlsAcceptor::from(Arc::new(server)))
 }
 
-fn listen(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
+fn listen_all(
+    addresses: &[SocketAddr],
+    given: Vec<std::net::TcpListener>,
+    limits: &Limits,
+) -> Result<Vec<TcpListener>, DoorsError> {
+    let failed = |address| move |reason| DoorsError::Bind { address, reason };
+    let open = |address| listen(address).map_err(failed(address));
+    let sockets = open_all(addresses, given, std::net::TcpListener::local_addr, open)?;
+    let ready = |socket: std::net::TcpListener| {
+        let address = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
+        prepare(socket, limits).map_err(failed(address))
+    };
+    sockets.into_iter().map(ready).collect()
+}
+
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::STREAM, None)?;
     // A restart must not wait for the old connections' TIME_WAIT.
     socket.set_reuse_address(true)?;
@@ -231,13 +299,19 @@ fn listen(address: SocketAddr, limits: &Limits) -> io::Result<TcpListener> {
         // The same on every system: [::] is IPv6 only, and 0.0.0.0 stands beside it.
         socket.set_only_v6(true)?;
     }
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// What every listening socket needs, whoever opened it.
+fn prepare(socket: std::net::TcpListener, limits: &Limits) -> io::Result<TcpListener> {
+    let socket = socket2::Socket::from(socket);
     // Accepted sockets inherit it.
     #[cfg(target_os = "linux")]
     socket.set_tcp_notsent_lowat(limits.unsent_bytes)?;
     #[cfg(not(target_os = "linux"))]
     let _ = limits;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
     socket.listen(BACKLOG as i32)?;
     TcpListener::from_std(socket.into())
 }
@@ -267,8 +341,10 @@ async fn accept<H: Handler>(listener: TcpListener, lane: Lane, shared: Arc<Share
             shared.exchange.counters.connections_delayed.bump();
         }
         let permit = tokio::select! {
-            () = shared.stop.drain.cancelled() => return,
+            // With a place to be had, a drain that begins just now does not refuse who was accepted already.
+            biased;
             permit = Arc::clone(&shared.connections).acquire_owned() => permit.expect("never closed"),
+            () = shared.stop.drain.cancelled() => return,
         };
         let shared = Arc::clone(&shared);
         let tasks = shared.stop.tasks.clone();
@@ -318,23 +394,24 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
             return stream.break_off();
         }
     };
-    let drain = shared.stop.drain.clone();
     match (lane, &shared.acceptor) {
         (Lane::Tls, Some(acceptor)) => {
-            let Some(stream) = handshake(acceptor, stream, peer.client, &shared).await else {
+            let Some(stream) = handshake(acceptor, Cork::new(stream), peer.client, &shared).await else {
                 return;
             };
             peer.secure = true;
             peer.resumed = stream.get_ref().1.handshake_kind().map(|kind| kind == HandshakeKind::Resumed);
             peer.identity = tls::identity(stream.get_ref().1.peer_certificates());
-            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
+            let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+            let stream = FirstFlight::new(stream);
+            if is_h2 {
                 peer.protocol = Protocol::H2;
-                h2::serve(stream, peer, Arc::clone(&shared.exchange), drain, shared.stop.tasks.clone()).await;
+                h2::serve(stream, peer, Arc::clone(&shared.exchange)).await;
             } else {
-                h1::serve(stream, peer, Arc::clone(&shared.exchange), drain).await;
+                h1::serve(stream, peer, Arc::clone(&shared.exchange)).await;
             }
         }
-        _ => h1::serve(stream, peer, Arc::clone(&shared.exchange), drain).await,
+        _ => h1::serve(stream, peer, Arc::clone(&shared.exchange)).await,
     }
 }
 
@@ -380,11 +457,5 @@ impl Breakable for WriteStall<TcpStream> {
     fn break_off(&self) {
         // Zero linger turns the close into a reset.
         let _ = self.get_ref().set_zero_linger();
-    }
-}
-
-impl<S: Breakable> Breakable for TlsStream<S> {
-    fn break_off(&self) {
-        self.get_ref().0.break_off();
     }
 }

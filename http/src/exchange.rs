@@ -10,8 +10,8 @@ use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use http::header::{
-    ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
-    UPGRADE,
+    ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, RETRY_AFTER, TE,
+    TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::Authority;
 use http::{HeaderMap, Method, StatusCode, Version, request};
@@ -24,6 +24,7 @@ use crate::limits::Limits;
 use crate::networks::Networks;
 use crate::proxy;
 use crate::request::{Peer, Protocol, Request};
+use crate::running::Stop;
 
 /// An answer: status, fields and a [`Body`]. Doors add Date, Content-Length where the body declares one, and Alt-Svc.
 pub type Response = http::Response<Body>;
@@ -62,7 +63,12 @@ pub(crate) struct Exchange<H> {
     pub(crate) counters: Arc<Counters>,
     /// Who holds how many connections.
     pub(crate) networks: Arc<Networks>,
+    /// Whether we are leaving.
+    pub(crate) stop: Stop,
 }
+
+/// How long a client that met a leaving server should wait: a balancer or a new process has taken over by then.
+const COME_BACK_SECONDS: &str = "1";
 
 /// Fields about one connection. They are the door's business, and malformed on HTTP/2 and HTTP/3 (RFC 9113 8.2.2).
 const HOP_BY_HOP: [HeaderName; 5] = [
@@ -91,9 +97,11 @@ impl<H: Handler> Exchange<H> {
     pub(crate) async fn answer(&self, head: request::Parts, mut peer: Peer) -> Response {
         peer.client = proxy::client_address(peer.socket.ip(), &head.headers, &self.trusted);
         let head_only = head.method == Method::HEAD;
-        let advertise = self.alt_svc.as_ref().filter(|_| peer.secure && peer.protocol != Protocol::H3);
+        let protocol = peer.protocol;
+        let advertise = self.alt_svc.as_ref().filter(|_| peer.secure && protocol != Protocol::H3);
         let admitted = admit(head, peer, &self.limits).and_then(|request| self.in_time(request));
         let mut response = match admitted {
+            _ if self.stop.late.is_cancelled() => leaving(),
             Ok(request) => self.call(request).await,
             Err(refusal) => {
                 match refusal.status {
@@ -104,11 +112,23 @@ impl<H: Handler> Exchange<H> {
                 problem(&refusal)
             }
         };
+        let headers = response.headers_mut();
         for name in &HOP_BY_HOP {
-            response.headers_mut().remove(name);
+            headers.remove(name);
         }
-        if let Some(alt_svc) = advertise {
-            response.headers_mut().entry(ALT_SVC).or_insert_with(|| alt_svc.clone());
+        let is_leaving = self.stop.drain.is_cancelled();
+        match advertise {
+            // Nobody should come back to an HTTP/3 door that closes (RFC 7838 3).
+            Some(_) if is_leaving => {
+                headers.insert(ALT_SVC, HeaderValue::from_static("clear"));
+            }
+            Some(alt_svc) => {
+                headers.entry(ALT_SVC).or_insert_with(|| alt_svc.clone());
+            }
+            None => {}
+        }
+        if is_leaving && protocol == Protocol::H1 {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         settle_length(head_only, response)
     }
@@ -130,6 +150,13 @@ impl<H: Handler> Exchange<H> {
             problem(&Problem::new("internal", "Something broke on our side", 500))
         })
     }
+}
+
+/// The answer to who asks so late in a drain that nothing else could be finished.
+fn leaving() -> Response {
+    let mut response = problem(&Problem::new("leaving", "This server is going away; ask again", 503));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(COME_BACK_SECONDS));
+    response
 }
 
 /// Checks the form of a head. The target stays byte for byte as it came.

@@ -8,6 +8,7 @@
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::header::{CONNECTION, HeaderValue};
@@ -17,13 +18,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
+use tokio::time::{sleep, timeout};
 
 use crate::body::BodyError;
 use crate::exchange::{Exchange, Handler};
 use crate::limits::Limits;
 use crate::request::Peer;
+use crate::running::Stop;
 use crate::unsent::Unsent;
 use crate::watch::{Breakable, Busy, HeadDeadline};
 use crate::wire::{Followed, Tally, Wire};
@@ -31,9 +32,12 @@ use crate::wire::{Followed, Tally, Wire};
 /// Bytes and time of a peer's unwanted data that are read after our last answer.
 const LINGER_BYTES: u64 = 256 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
+/// How long a drain waits for the first request of a connection that was accepted just before: nobody opens one
+/// without having something to ask, and closing it unanswered would look like a refusal.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
 
-/// Serves one connection until it ends. `drain` asks for the end after the request under way.
-pub(crate) async fn serve<S, H>(stream: S, peer: Peer, exchange: Arc<Exchange<H>>, drain: CancellationToken)
+/// Serves one connection until it ends. A drain asks for the end after the request under way.
+pub(crate) async fn serve<S, H>(stream: S, peer: Peer, exchange: Arc<Exchange<H>>)
 where
     S: AsyncRead + AsyncWrite + Breakable + Unsent + Unpin + Send + 'static,
     H: Handler,
@@ -43,8 +47,10 @@ where
     let stream = Tally::new(stream, wire.clone());
     let stream = HeadDeadline::new(stream, busy.clone(), exchange.limits.head, Arc::clone(&exchange.counters));
     let builder = builder(&exchange.limits);
+    let was_asked = AtomicBool::new(false);
     let service = service_fn(|request: hyper::Request<Incoming>| {
         busy.set(true);
+        was_asked.store(true, Ordering::Relaxed);
         let (exchange, peer, busy, wire) = (Arc::clone(&exchange), peer.clone(), busy.clone(), wire.clone());
         // hyper asks for an Unpin future where it hands the stream back.
         Box::pin(async move {
@@ -58,7 +64,7 @@ where
         })
     });
     let mut connection = builder.serve_connection(TokioIo::new(stream), service);
-    let mut draining = pin!(drain.cancelled());
+    let mut draining = pin!(time_to_go(&exchange.stop, &was_asked));
     let mut drained = false;
     let ended = poll_fn(|cx| {
         if !drained && draining.as_mut().poll(cx).is_ready() {
@@ -85,6 +91,14 @@ where
     if orderly {
         stream.settle();
         close(stream).await;
+    }
+}
+
+/// Ready when a drain may end the connection between two requests.
+async fn time_to_go(stop: &Stop, was_asked: &AtomicBool) {
+    stop.drain.cancelled().await;
+    if !was_asked.load(Ordering::Relaxed) {
+        sleep(FIRST_REQUEST).await;
     }
 }
 

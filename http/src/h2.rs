@@ -16,11 +16,10 @@ use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::body::BodyError;
 use crate::exchange::{Exchange, Handler, stamp};
+use crate::first_flight::FirstFrames;
 use crate::frames::FrameBudget;
 use crate::limits::Limits;
 use crate::patience::{Patience, Pauses};
@@ -42,14 +41,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 1024;
 
-/// Serves one connection until it ends. `drain` sends GOAWAY and lets running streams finish.
-pub(crate) async fn serve<S, H>(
-    stream: S,
-    peer: Peer,
-    exchange: Arc<Exchange<H>>,
-    drain: CancellationToken,
-    streams: TaskTracker,
-) where
+/// Serves one connection until it ends. A drain sends GOAWAY and lets running streams finish.
+pub(crate) async fn serve<S, H>(stream: S, peer: Peer, exchange: Arc<Exchange<H>>)
+where
     S: AsyncRead + AsyncWrite + Unsent + Unpin + Send + 'static,
     H: Handler,
 {
@@ -63,11 +57,12 @@ pub(crate) async fn serve<S, H>(
         Err(error) => return tracing::debug!(%error, protocol = "h2", "connection ended early"),
     };
     let mut life = connection.ping_pong().map(Life::new).expect("taken for the first time");
+    let frames = FirstFrames::new();
     let mut draining = false;
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => accepted,
-            () = drain.cancelled(), if !draining => {
+            () = exchange.stop.drain.cancelled(), if !draining => {
                 draining = true;
                 connection.graceful_shutdown();
                 continue;
@@ -79,14 +74,10 @@ pub(crate) async fn serve<S, H>(
         };
         match accepted {
             Some(Ok((request, respond))) => {
-                streams.spawn(answer(
-                    request,
-                    respond,
-                    peer.clone(),
-                    Arc::clone(&exchange),
-                    wire.clone(),
-                    pauses.patience(),
-                ));
+                let (peer, wire, frames) = (peer.clone(), wire.clone(), frames.clone());
+                let (exchange, patience) = (Arc::clone(&exchange), pauses.patience());
+                let tasks = exchange.stop.tasks.clone();
+                tasks.spawn(answer(request, respond, peer, exchange, wire, frames, patience));
             }
             Some(Err(error)) => {
                 if error.is_library() {
@@ -119,6 +110,7 @@ async fn answer<H: Handler>(
     peer: Peer,
     exchange: Arc<Exchange<H>>,
     wire: Wire,
+    frames: FirstFrames,
     mut patience: Patience,
 ) {
     let (head, unwanted) = request.into_parts();
@@ -132,7 +124,7 @@ async fn answer<H: Handler>(
     let mut body = wire.watch(body, Some(stream));
     let is_bodyless = body.is_end_stream();
     let Ok(mut send) = respond.send_response(http::Response::from_parts(head, ()), is_bodyless) else { return };
-    if !is_bodyless && let Err(broken) = send_body(&mut send, &mut body, &mut patience).await {
+    if !is_bodyless && let Err(broken) = send_body(&mut send, &mut body, &frames, &mut patience).await {
         tracing::debug!(%broken, protocol = "h2", "answer broken off");
         send.send_reset(Reason::INTERNAL_ERROR);
     }
@@ -159,7 +151,12 @@ enum Broken {
     Body(#[from] BodyError),
 }
 
-async fn send_body(send: &mut SendStream<Bytes>, body: &mut Followed, patience: &mut Patience) -> Result<(), Broken> {
+async fn send_body(
+    send: &mut SendStream<Bytes>,
+    body: &mut Followed,
+    frames: &FirstFrames,
+    patience: &mut Patience,
+) -> Result<(), Broken> {
     loop {
         // A body is asked for more only when some of it can leave: a stalled peer holds no piece of the cache.
         send.reserve_capacity(1);
@@ -170,7 +167,7 @@ async fn send_body(send: &mut SendStream<Bytes>, body: &mut Followed, patience: 
         while !piece.is_empty() {
             send.reserve_capacity(piece.len());
             let room = capacity(send, patience).await?;
-            let part = piece.split_to(room.min(piece.len()));
+            let part = piece.split_to(frames.next(room.min(piece.len())));
             patience.took(part.len());
             let is_last = piece.is_empty() && body.is_end_stream();
             send.send_data(part, is_last).map_err(|_| Broken::Left)?;

@@ -18,7 +18,8 @@
 //! | `h2` | `h2.rs` |
 //! | `h3`, `quinn_proto`, `quinn_udp` | `quic/` |
 //! | `rustls` | `tls.rs`, `certificates.rs`, `tickets.rs`, `doors.rs`, `client.rs`, `quic/` |
-//! | `tokio_rustls` | `doors.rs`, `unsent.rs` |
+//! | `tokio_rustls` | `doors.rs`, `first_flight.rs`, `unsent.rs` |
+//! | `aws_lc_rs` | `tickets.rs` |
 //! | `rcgen` | `dev_certs.rs` |
 //! | `x509_parser` | `names.rs` |
 
@@ -29,6 +30,7 @@ mod counters;
 mod dev_certs;
 mod doors;
 mod exchange;
+mod first_flight;
 mod frames;
 mod framing;
 mod h1;
@@ -43,6 +45,8 @@ mod quic;
 mod receipt;
 mod request;
 mod running;
+mod sockets;
+mod tickets;
 mod tls;
 mod unsent;
 mod watch;
@@ -53,9 +57,11 @@ pub use certificates::{CertificateError, Certificates};
 pub use client::{Client, ClientConfig, ClientError, Identity, IncomingBody, Roots};
 pub use counters::{Count, Counters, Level};
 pub use dev_certs::{DevCertError, DevCerts};
-pub use doors::{ClientAuth, ClientCa, Doors, DoorsConfig, DoorsError};
+pub use doors::{ClientAuth, ClientCa, Doors, DoorsConfig, DoorsError, KeyExchange};
 pub use exchange::{Handler, Response, problem};
 pub use limits::Limits;
 pub use receipt::{Delivered, End, Receipt};
 pub use request::{Peer, PeerIdentity, Protocol, Request};
 pub use running::{Drained, Running};
+pub use sockets::Sockets;
+pub use tickets::{TicketError, TicketSecret};

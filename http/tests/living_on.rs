@@ -2,12 +2,15 @@
 
 mod world;
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use http::Method;
 use needledrop_http::{DevCerts, Drained};
-use tokio::time::sleep;
-use world::{ALL, Via, World, pattern};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use world::{ALL, Session, Via, World, pattern};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_finishes_running_bodies_and_refuses_new_connections() {
@@ -24,7 +27,7 @@ async fn a_drain_finishes_running_bodies_and_refuses_new_connections() {
             Via::H1Tls | Via::H2 => tls,
             Via::H3 => quic,
         };
-        assert!(world::Session::connect(via, addr, &certs.ca, None).await.is_err(), "{via:?} still accepts");
+        assert!(Session::connect(via, addr, &certs.ca, None).await.is_err(), "{via:?} still accepts");
         let answer = running.await.unwrap().unwrap();
         assert_eq!(answer.body.unwrap().len(), 5000, "{via:?}");
         assert_eq!(draining.await.unwrap(), Drained::Finished, "{via:?}");
@@ -88,4 +91,145 @@ async fn a_broken_certificate_file_leaves_the_old_one_in_use() {
     std::fs::copy(&world.certs.origin, &world.certs.server).unwrap();
     assert!(world.certificates.reload().is_err());
     assert_eq!(world.ask(Via::H2, "/").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn answers_on_the_way_out_say_that_we_are_leaving() {
+    for via in ALL {
+        let world = World::open_with(|config, _| config.alt_svc = Some(443));
+        let mut session = world.connect(via, None).await.unwrap();
+        let before = session.ask(Method::GET, "/", &[]).await.unwrap();
+        let has_alt_svc = matches!(via, Via::H1Tls | Via::H2);
+        assert_eq!(before.headers.contains_key("alt-svc"), has_alt_svc, "{via:?}");
+        let asked = tokio::spawn(async move { session.ask(Method::GET, "/later", &[]).await });
+        sleep(Duration::from_millis(100)).await;
+        let draining = tokio::spawn(world.running.drain(Duration::from_secs(10)));
+        let answer = asked.await.unwrap().unwrap();
+        assert_eq!(answer.text(), "later", "{via:?}");
+        let said = |name: &str| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(said("alt-svc"), has_alt_svc.then(|| "clear".to_owned()), "{via:?}");
+        let is_h1 = matches!(via, Via::H1 | Via::H1Tls);
+        assert_eq!(said("connection"), is_h1.then(|| "close".to_owned()), "{via:?}");
+        assert_eq!(draining.await.unwrap(), Drained::Finished, "{via:?}");
+    }
+}
+
+async fn open(world: &World, via: Via) -> Box<dyn Stream> {
+    match via {
+        Via::H1 => Box::new(TcpStream::connect(world.plain).await.unwrap()),
+        _ => {
+            Box::new(world::tls_stream(world.tls, world::client_tls(&world.certs.ca, None, "http/1.1")).await.unwrap())
+        }
+    }
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// Asks once and reads until the server closes.
+async fn ask_once(stream: &mut dyn Stream) -> String {
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap().to_lowercase()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_accepted_before_the_drain_has_its_first_request_answered() {
+    for via in [Via::H1, Via::H1Tls] {
+        let world = World::open();
+        let mut stream = open(&world, via).await;
+        sleep(Duration::from_millis(50)).await;
+        let draining = tokio::spawn(world.running.drain(Duration::from_secs(10)));
+        sleep(Duration::from_millis(100)).await;
+        let answer = ask_once(&mut *stream).await;
+        assert!(answer.starts_with("http/1.1 200 ok") && answer.contains("connection: close"), "{via:?}: {answer}");
+        assert_eq!(draining.await.unwrap(), Drained::Finished, "{via:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_too_late_to_be_finished_gets_503_and_a_time_to_come_back() {
+    for via in [Via::H1, Via::H1Tls] {
+        let world = World::open();
+        let mut stream = open(&world, via).await;
+        sleep(Duration::from_millis(50)).await;
+        let draining = tokio::spawn(world.running.drain(Duration::from_millis(1200)));
+        sleep(Duration::from_millis(700)).await;
+        let answer = ask_once(&mut *stream).await;
+        assert!(answer.starts_with("http/1.1 503 "), "{via:?}: {answer}");
+        for field in ["retry-after: 1\r\n", "connection: close\r\n", "content-type: application/problem+json\r\n"] {
+            assert!(answer.contains(field), "{via:?}: no {field:?} in {answer}");
+        }
+        // We wait a moment for the other half of the connection.
+        drop(stream);
+        assert_eq!(draining.await.unwrap(), Drained::Finished, "{via:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_drain_tells_h2_and_h3_clients_to_ask_elsewhere() {
+    // HTTP/2.
+    let world = World::open();
+    let stream = world::tls_stream(world.tls, world::client_tls(&world.certs.ca, None, "h2")).await.unwrap();
+    let (client, connection) = h2::client::handshake(stream).await.unwrap();
+    let ended = tokio::spawn(connection);
+    let request = || http::Request::get("https://localhost/slow").body(()).unwrap();
+    let mut client = client.ready().await.unwrap();
+    let (running, _) = client.send_request(request(), true).unwrap();
+    let mut body = running.await.unwrap().into_body();
+    let draining = tokio::spawn(world.running.drain(Duration::from_secs(10)));
+    sleep(Duration::from_millis(100)).await;
+    let refused = match client.ready().await {
+        Ok(mut client) => match client.send_request(request(), true) {
+            Ok((answer, _)) => answer.await.is_err(),
+            Err(_) => true,
+        },
+        Err(_) => true,
+    };
+    assert!(refused, "no GOAWAY");
+    let mut bytes = 0;
+    while let Some(data) = body.data().await {
+        bytes += data.unwrap().len();
+    }
+    assert_eq!(bytes, 5000);
+    assert_eq!(draining.await.unwrap(), Drained::Finished);
+    assert!(timeout(Duration::from_secs(2), ended).await.unwrap().unwrap().is_ok());
+
+    // HTTP/3.
+    let world = World::open();
+    let mut session = world.connect(Via::H3, None).await.unwrap();
+    let Session::H3 { sender, .. } = &mut session else { unreachable!() };
+    let mut other = sender.clone();
+    let running = tokio::spawn(async move { session.ask(Method::GET, "/slow", &[]).await });
+    sleep(Duration::from_millis(100)).await;
+    let draining = tokio::spawn(world.running.drain(Duration::from_secs(10)));
+    sleep(Duration::from_millis(100)).await;
+    assert!(other.send_request(request()).await.is_err(), "no GOAWAY");
+    assert_eq!(running.await.unwrap().unwrap().body.unwrap().len(), 5000);
+    assert_eq!(draining.await.unwrap(), Drained::Finished);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reload_drops_neither_connections_nor_limits() {
+    let world = World::open_with(|config, _| config.limits.connections = 2);
+    let target: SocketAddr = world.tls;
+    let mut first = world.connect(Via::H1Tls, None).await.unwrap();
+    let mut second = world.connect(Via::H2, None).await.unwrap();
+    for _ in 0..3 {
+        world.certificates.reload().unwrap();
+    }
+    let mut third = {
+        let ca = world.certs.ca.clone();
+        tokio::spawn(
+            async move { Session::connect(Via::H1Tls, target, &ca, None).await.map_err(|error| error.to_string()) },
+        )
+    };
+    assert!(timeout(Duration::from_millis(300), &mut third).await.is_err(), "the limit is gone");
+    for session in [&mut first, &mut second] {
+        assert_eq!(session.ask(Method::GET, "/big", &[]).await.unwrap().body.unwrap(), pattern(world::BIG));
+    }
+    drop(first);
+    let mut third = timeout(Duration::from_secs(5), third).await.unwrap().unwrap().unwrap();
+    assert_eq!(third.ask(Method::GET, "/", &[]).await.unwrap().status, 200);
 }

@@ -5,7 +5,6 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -40,6 +39,8 @@ pub(super) enum Verdict<P> {
     /// Come again with a token that proves the address.
     Retry,
     Refuse,
+    /// No answer: another process will give it.
+    Ignore,
 }
 
 /// The socket and who is behind it. Shared by all its connections.
@@ -60,8 +61,12 @@ struct Entry {
 }
 
 impl Endpoint {
-    pub(super) fn bind(address: SocketAddr, config: EndpointConfig, server: ServerConfig) -> io::Result<Arc<Self>> {
-        let socket = Socket::bind(address)?;
+    pub(super) fn of(
+        socket: std::net::UdpSocket,
+        config: EndpointConfig,
+        server: ServerConfig,
+    ) -> io::Result<Arc<Self>> {
+        let socket = Socket::of(socket)?;
         let probes_mtu = !socket.may_fragment();
         let proto = quinn_proto::Endpoint::new(Arc::new(config), Some(Arc::new(server)), probes_mtu, None);
         let table = Mutex::new(Table { proto, connections: HashMap::new() });
@@ -141,6 +146,10 @@ impl Endpoint {
             // Not for one that has brought such a token.
             Verdict::Retry if incoming.may_retry() => table.proto.retry(incoming, &mut answer).ok(),
             Verdict::Retry | Verdict::Refuse => Some(table.proto.refuse(incoming, &mut answer)),
+            Verdict::Ignore => {
+                table.proto.ignore(incoming);
+                None
+            }
         };
         if let Some(transmit) = transmit {
             self.socket.try_send(&transmit, &answer);

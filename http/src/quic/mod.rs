@@ -75,17 +75,17 @@ pub(crate) struct QuicDoors {
 }
 
 impl QuicDoors {
-    /// Opens a UDP socket. Must run inside a tokio runtime.
+    /// Opens a door on a UDP socket. Must run inside a tokio runtime.
     pub(crate) fn listen(
         &mut self,
-        address: SocketAddr,
+        socket: std::net::UdpSocket,
         tls: &Arc<rustls::ServerConfig>,
         limits: &Limits,
     ) -> io::Result<()> {
         let config = server_config(tls, limits)?;
         let mut ids = EndpointConfig::default();
         ids.cid_generator(ids::generator);
-        self.endpoints.push(Endpoint::bind(address, ids, config)?);
+        self.endpoints.push(Endpoint::of(socket, ids, config)?);
         Ok(())
     }
 
@@ -116,6 +116,11 @@ struct Shared<H> {
     stop: Stop,
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
+}
+
+/// A UDP socket bound to this address.
+pub(crate) fn socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    socket::open(address)
 }
 
 fn server_config(tls: &Arc<rustls::ServerConfig>, limits: &Limits) -> io::Result<ServerConfig> {
@@ -184,7 +189,11 @@ impl<H: Handler> Porter for Door<H> {
     fn judge(&self, incoming: &Incoming) -> Verdict<Pass> {
         let shared = &self.shared;
         if shared.stop.drain.is_cancelled() {
-            return Verdict::Refuse;
+            return match shared.exchange.stop.drain.is_cancelled() {
+                true => Verdict::Refuse,
+                // Only these doors end: who asks again a moment later finds another process at the socket.
+                false => Verdict::Ignore,
+            };
         }
         let (Ok(connection), Ok(handshake)) =
             (Arc::clone(&shared.connections).try_acquire_owned(), Arc::clone(&shared.handshakes).try_acquire_owned())

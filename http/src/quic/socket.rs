@@ -35,19 +35,24 @@ pub(super) struct Socket {
     address: SocketAddr,
 }
 
+/// A UDP socket bound to this address.
+pub(super) fn open(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
+    let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    // The system clamps these to its own limits; less is slower, not wrong.
+    let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
+    let _ = socket.set_send_buffer_size(BUFFER_BYTES);
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
 impl Socket {
-    /// Must run inside a tokio runtime.
-    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
-        let socket = socket2::Socket::new(socket2::Domain::for_address(address), socket2::Type::DGRAM, None)?;
-        if address.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        // The system clamps these to its own limits; less is slower, not wrong.
-        let _ = socket.set_recv_buffer_size(BUFFER_BYTES);
-        let _ = socket.set_send_buffer_size(BUFFER_BYTES);
+    /// Whoever opened it. Must run inside a tokio runtime.
+    pub(super) fn of(socket: std::net::UdpSocket) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        let io = UdpSocket::from_std(socket.into())?;
+        let io = UdpSocket::from_std(socket)?;
         let offload = UdpSocketState::new(UdpSockRef::from(&io))?;
         Ok(Self { address: io.local_addr()?, io, offload })
     }

@@ -118,6 +118,10 @@ impl Handler for Stage {
                 }),
                 Some(5000),
             ),
+            "/later" => {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                Body::full("later")
+            }
             "/never" => Body::stream(stream::pending(), Some(5000)),
             "/panic" => panic!("on purpose"),
             "/whoami" => {

@@ -1,0 +1,316 @@
+//! The first bytes of a TLS connection, in pieces that a client can use as they come.
+//!
+//! A client can do nothing with a part of a TLS record, and most can do nothing with a part of an HTTP/2 DATA frame.
+//! A sender's first window is ten segments (RFC 6928), less than one full record, so an answer that begins with a
+//! full record gives nothing to hear before the second round trip. Here the first bytes leave in records of one
+//! segment, then of three, then in full ones; the frames of an HTTP/2 body grow likewise. After a silence the window
+//! is small again (RFC 5681 4.1), and so are the pieces.
+//!
+//! Small records are made in one go and leave with one system call: while [`FirstFlight`] makes them, the [`Cork`]
+//! below TLS takes nothing, so that they gather inside TLS until the writer flushes.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_rustls::server::TlsStream;
+
+use crate::unsent::Unsent;
+use crate::watch::Breakable;
+
+/// What fits one segment with the 22 bytes that a TLS 1.3 record adds, also over IPv6 and in a tunnel (an MTU of
+/// 1,460 and more, with timestamps). Unit: bytes.
+const SEGMENT: usize = 1_360;
+/// The header of an HTTP/2 frame (RFC 9113 4.1). Unit: bytes.
+const FRAME_HEADER: usize = 9;
+/// A connection that was silent for so long has lost its window: the kernel takes it back after one retransmission
+/// timeout, at least 200 ms and a round trip and more.
+const SILENCE: Duration = Duration::from_secs(1);
+/// Slices that one record is gathered from; what lies beyond goes into the next.
+const SLICES: usize = 8;
+
+/// Pieces of `bytes` until `until` bytes have been sent.
+struct Step {
+    until: usize,
+    bytes: usize,
+}
+
+/// The first window is 14 KB, and a page of sound is 8 KB: every segment of it counts. The next two windows reach to
+/// 64 KiB, the first chunk a player asks for; a third of the records loses at most two segments at a window's end.
+const RECORDS: [Step; 2] = [Step { until: 16 * 1024, bytes: SEGMENT }, Step { until: 64 * 1024, bytes: 3 * SEGMENT }];
+/// Frames fill records. Each frame is a write of its own, so they are larger and end earlier.
+const FRAMES: [Step; 2] = [
+    Step { until: 16 * 1024, bytes: 2 * SEGMENT - FRAME_HEADER },
+    Step { until: 32 * 1024, bytes: 3 * SEGMENT - FRAME_HEADER },
+];
+
+/// The rule: how large the next piece may be. Pure.
+struct Flight {
+    steps: &'static [Step],
+    sent: usize,
+    last: Instant,
+}
+
+impl Flight {
+    fn new(steps: &'static [Step], now: Instant) -> Self {
+        Self { steps, sent: 0, last: now }
+    }
+
+    /// The size of the next piece; None means any. To be asked whenever something is to be sent.
+    fn piece(&mut self, now: Instant) -> Option<usize> {
+        if now.saturating_duration_since(self.last) >= SILENCE {
+            self.sent = 0;
+        }
+        self.last = now;
+        self.steps.iter().find(|step| self.sent < step.until).map(|step| step.bytes)
+    }
+
+    fn took(&mut self, bytes: usize) {
+        self.sent = self.sent.saturating_add(bytes);
+    }
+}
+
+/// The sizes of the DATA frames of one HTTP/2 connection. Clones are of the same.
+#[derive(Clone)]
+pub(crate) struct FirstFrames(Arc<Mutex<Flight>>);
+
+impl FirstFrames {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Flight::new(&FRAMES, Instant::now()))))
+    }
+
+    /// How many of `bytes` that can be sent go into the next frame. They count as sent.
+    pub(crate) fn next(&self, bytes: usize) -> usize {
+        let mut flight = self.0.lock().expect("no code panics while holding it");
+        let bytes = flight.piece(Instant::now()).map_or(bytes, |piece| piece.min(bytes));
+        flight.took(bytes);
+        bytes
+    }
+}
+
+/// A TLS stream whose first bytes leave in small records.
+pub(crate) struct FirstFlight<S> {
+    inner: TlsStream<Cork<S>>,
+    flight: Flight,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
+    pub(crate) fn new(inner: TlsStream<Cork<S>>) -> Self {
+        Self { inner, flight: Flight::new(&RECORDS, Instant::now()) }
+    }
+
+    /// Makes records of the steps' sizes out of as much as TLS has room for. They leave with the next flush, or with
+    /// the first full record.
+    fn write_pieces(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+        mut piece: usize,
+        now: Instant,
+    ) -> Poll<io::Result<usize>> {
+        let total = bufs.iter().map(|buf| buf.len()).sum();
+        let mut taken = 0;
+        self.inner.get_mut().0.is_in = true;
+        let result = loop {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = window(bufs, taken, piece, &mut slices);
+            match Pin::new(&mut self.inner).poll_write_vectored(cx, &slices[..count]) {
+                Poll::Ready(Ok(bytes)) if bytes > 0 => {
+                    taken += bytes;
+                    self.flight.took(bytes);
+                }
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                // TLS is full.
+                _ if taken > 0 => break Poll::Ready(Ok(taken)),
+                // It was before we began: now it may write, and wakes us when it has.
+                _ => {
+                    self.inner.get_mut().0.is_in = false;
+                    break Pin::new(&mut self.inner).poll_write_vectored(cx, &slices[..count]);
+                }
+            }
+            match self.flight.piece(now).filter(|_| taken < total) {
+                Some(bytes) => piece = bytes,
+                None => break Poll::Ready(Ok(taken)),
+            }
+        };
+        self.inner.get_mut().0.is_in = false;
+        result
+    }
+}
+
+/// Up to `bytes` of these, after the first `skipped`, into `slices`; how many slices.
+fn window<'a>(
+    bufs: &'a [IoSlice<'_>],
+    mut skipped: usize,
+    mut bytes: usize,
+    slices: &mut [IoSlice<'a>; SLICES],
+) -> usize {
+    let mut count = 0;
+    for buf in bufs {
+        let rest = &buf[skipped.min(buf.len())..];
+        skipped -= buf.len() - rest.len();
+        if rest.is_empty() {
+            continue;
+        }
+        if bytes == 0 || count == SLICES {
+            break;
+        }
+        slices[count] = IoSlice::new(&rest[..rest.len().min(bytes)]);
+        bytes -= slices[count].len();
+        count += 1;
+    }
+    count
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FirstFlight<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FirstFlight<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let now = Instant::now();
+        match self.flight.piece(now) {
+            Some(piece) if !buf.is_empty() => self.write_pieces(cx, &[IoSlice::new(buf)], piece, now),
+            _ => Pin::new(&mut self.inner).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let now = Instant::now();
+        match self.flight.piece(now) {
+            Some(piece) if bufs.iter().any(|buf| !buf.is_empty()) => self.write_pieces(cx, bufs, piece, now),
+            _ => Pin::new(&mut self.inner).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl<S: Breakable> Breakable for FirstFlight<S> {
+    fn break_off(&self) {
+        self.inner.get_ref().0.break_off();
+    }
+}
+
+impl<S: Unsent> Unsent for FirstFlight<S> {
+    fn unsent(&self) -> Option<u64> {
+        self.inner.unsent()
+    }
+}
+
+/// Below TLS: takes nothing while it is in, so that records gather above. Who puts it in pulls it out before it
+/// returns; nobody is woken by it.
+pub(crate) struct Cork<S> {
+    inner: S,
+    is_in: bool,
+}
+
+impl<S> Cork<S> {
+    pub(crate) fn new(inner: S) -> Self {
+        Self { inner, is_in: false }
+    }
+}
+
+impl<S: Breakable> Breakable for Cork<S> {
+    fn break_off(&self) {
+        self.inner.break_off();
+    }
+}
+
+impl<S: Unsent> Unsent for Cork<S> {
+    fn unsent(&self) -> Option<u64> {
+        self.inner.unsent()
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Cork<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Cork<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.is_in {
+            true => Poll::Pending,
+            false => Pin::new(&mut self.inner).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.is_in {
+            true => Poll::Pending,
+            false => Pin::new(&mut self.inner).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.inner.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_grow_and_are_small_again_after_a_silence() {
+        let start = Instant::now();
+        let mut flight = Flight::new(&RECORDS, start);
+        let mut sizes = Vec::new();
+        while let Some(piece) = flight.piece(start) {
+            flight.took(piece);
+            sizes.push(piece);
+        }
+        assert_eq!((sizes[0], sizes[12], sizes[13]), (SEGMENT, SEGMENT, 3 * SEGMENT));
+        assert!((64 * 1024..68 * 1024).contains(&sizes.iter().sum::<usize>()), "{sizes:?}");
+        assert_eq!(flight.piece(start + SILENCE / 2), None);
+        assert_eq!(flight.piece(start + SILENCE), None, "it was asked half a silence ago");
+        assert_eq!(flight.piece(start + 2 * SILENCE), Some(SEGMENT));
+    }
+
+    #[test]
+    fn a_record_is_gathered_from_slices() {
+        let bufs = [IoSlice::new(b"head"), IoSlice::new(b""), IoSlice::new(b"body"), IoSlice::new(b"tail")];
+        let gathered = |skipped, bytes| {
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = window(&bufs, skipped, bytes, &mut slices);
+            slices[..count].iter().flat_map(|slice| slice.to_vec()).collect::<Vec<_>>()
+        };
+        assert_eq!(gathered(0, 6), b"headbo");
+        assert_eq!(gathered(6, 6), b"dytail");
+        assert_eq!(gathered(8, 2), b"ta");
+        assert_eq!(gathered(12, 2), b"");
+    }
+}
