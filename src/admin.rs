@@ -13,7 +13,7 @@ use needledrop_edge::{
     limits::{CATCH_UP_WAIT, NEIGHBOUR_WAIT},
 };
 use needledrop_http::{
-    Certificates, Client, ClientAuth, ClientCa, ClientConfig, Doors, DoorsConfig, Identity, Roots, Running,
+    Certificates, Client, ClientAuth, ClientCa, ClientConfig, Doors, DoorsConfig, Identity, Roots, Running, Sockets,
 };
 
 use crate::{config, edge::Keys};
@@ -103,20 +103,28 @@ impl Office {
         Ok(Self { cluster, token, config, certificates })
     }
 
-    /// Opens the admin doors, so that neighbours which start at the same time find each other.
-    pub fn open(&self, name: &str, shelf: &Arc<Shelf>, keys: &Keys) -> Result<Option<Running>, String> {
+    /// Opens the admin doors, so that neighbours which start at the same time find each other. `given` are sockets that
+    /// are open already; all of them once more come back with the doors.
+    pub fn open(
+        &self,
+        name: &str,
+        shelf: &Arc<Shelf>,
+        keys: &Keys,
+        given: Sockets,
+    ) -> Result<Option<(Running, Sockets)>, String> {
         if !self.cluster.is_alone() {
             shelf.gate.set(Standing::Starting);
         }
         let Some(token) = self.token.clone().filter(|_| self.has_doors()) else { return Ok(None) };
         let ca = self.config.client_ca.clone();
-        let doors = Doors::bind(DoorsConfig {
+        let config = DoorsConfig {
             plain: self.config.listen.into_iter().collect(),
             tls: self.config.tls_listen.into_iter().collect(),
             certificates: self.certificates.clone().filter(|_| self.config.tls_listen.is_some()),
             client_ca: ca.map(|pem| ClientCa { pem, auth: ClientAuth::Optional }),
             ..DoorsConfig::default()
-        });
+        };
+        let doors = Doors::bind_with(config, given);
         let doors = doors.map_err(|error| format!("admin: {error}"))?;
         for address in doors.plain_addrs() {
             println!("admin on http://{address}");
@@ -126,7 +134,8 @@ impl Office {
         }
         let (shelf, keys) = (shelf.clone(), keys.clone());
         let admin = Admin { name: name.to_owned(), shelf, keys, token, cluster: self.cluster.clone() };
-        Ok(Some(doors.serve(Arc::new(admin))))
+        let sockets = doors.sockets().map_err(|error| format!("admin: {error}"))?;
+        Ok(Some((doors.serve(Arc::new(admin)), sockets)))
     }
 
     /// Applies the purges that were missed. To be awaited before the edge serves.

@@ -78,6 +78,13 @@ pub struct Edge {
     pub cert: Option<PathBuf>,
     /// Its private key, PEM.
     pub key: Option<PathBuf>,
+    /// The file of the secret that session tickets are sealed with, the same on all edges of a cluster: 32 random
+    /// bytes or more, readable by their owner only. Without it each process reads its own tickets alone.
+    pub ticket_secret: Option<PathBuf>,
+    /// Whether clients that put post-quantum key exchange first (X25519MLKEM768) get it.
+    pub pq: Option<bool>,
+    /// How long running answers may take to finish when the edge stops, in seconds.
+    pub drain_seconds: Option<u64>,
     /// The file of signing keys.
     pub keys: Option<PathBuf>,
     /// Origins: a URL, or a list of URLs and of tables of `url` and `weight` (0 is a spare).

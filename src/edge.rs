@@ -1,33 +1,45 @@
 //! `needledrop edge`: signed range requests from a cache, in front of any origin.
 
 use std::{
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
-    sync::Arc,
+    sync::{Arc, mpsc},
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use needledrop_core::{
-    Cidr, Keyring,
+    BLOCK_BYTES, Cidr, Keyring,
     cache::{PolicyKind, Shape},
 };
 use needledrop_edge::limits::DELIVERIES_BYTES_DEFAULT;
 use needledrop_edge::purge::Log;
 use needledrop_edge::{
     Clock, Deliveries, Edge, Shelf, Slab,
-    slab::{self, Backend},
+    slab::{self, Backend, Lease},
 };
-use needledrop_http::{Certificates, ClientAuth, ClientCa, Doors, DoorsConfig, Identity, Roots};
+use needledrop_http::{
+    Certificates, ClientAuth, ClientCa, Doors, DoorsConfig, Identity, KeyExchange, Roots, Running, Sockets,
+    TicketSecret,
+};
 
 use crate::{
-    admin, config, keyfile, origin, serve, units,
+    admin, config, dns, inherited, keyfile,
+    notify::Notify,
+    origin, serve,
+    takeover::{self, Desk, Held, Offer, Wish},
+    units,
     upstreams::{self, Plan},
 };
 
 /// Time for listeners to finish what they are fetching: two steps of 512 KiB on a slow line.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// Time for HTTP/3 listeners to finish when a new process takes over: two cannot read one UDP socket, and who asks
+/// meanwhile asks again after one to three seconds.
+const QUIC_LEAVE: Duration = Duration::from_secs(2);
 
 /// How large a cache is that nobody gave a size.
 pub const CACHE_SIZE: &str = "auto";
@@ -68,6 +80,26 @@ pub struct Args {
     /// Its private key, PEM [default: certs/server.key]
     #[arg(long, env = "NEEDLEDROP_EDGE_KEY", value_name = "FILE")]
     key: Option<PathBuf>,
+
+    /// The secret of session tickets, the same file on all edges of a cluster [default: one of this process]
+    #[arg(long, env = "NEEDLEDROP_EDGE_TICKET_SECRET", value_name = "FILE")]
+    ticket_secret: Option<PathBuf>,
+
+    /// Whether clients that put post-quantum key exchange first get it [default: true]
+    #[arg(long, env = "NEEDLEDROP_EDGE_PQ", value_name = "BOOL")]
+    pq: Option<bool>,
+
+    /// How long running answers may take to finish when the edge stops, in seconds [default: 10]
+    #[arg(long, env = "NEEDLEDROP_EDGE_DRAIN_SECONDS", value_name = "SECONDS")]
+    drain_seconds: Option<u64>,
+
+    /// Take over from the edge that runs on the same data folder, if one does: its sockets and its cache
+    #[arg(long)]
+    take_over: bool,
+
+    /// Print the DNS HTTPS records of this edge under a name, and do nothing
+    #[arg(long, value_name = "NAME")]
+    print_dns: Option<String>,
 
     /// The key file of signed URLs [default: keys.toml in the data folder]
     #[arg(long, env = "NEEDLEDROP_KEYS", value_name = "FILE")]
@@ -139,6 +171,9 @@ impl Args {
         }
         config.cert = self.cert.clone().or(config.cert.take()).or(Some(certs.server));
         config.key = self.key.clone().or(config.key.take()).or(Some(certs.server_key));
+        config.ticket_secret = self.ticket_secret.clone().or(config.ticket_secret.take());
+        config.pq = self.pq.or(config.pq).or(Some(true));
+        config.drain_seconds = self.drain_seconds.or(config.drain_seconds).or(Some(DRAIN.as_secs()));
         config.keys = self.keys.clone().or(config.keys.take());
         config.upstream_ca = self.upstream_ca.clone().or(config.upstream_ca.take());
         config.client_cert = self.client_cert.clone().or(config.client_cert.take());
@@ -162,11 +197,20 @@ impl Args {
 }
 
 /// Runs the subcommand until it is told to stop.
-pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
+pub fn run(args: &Args, config: config::Edge, data: &Path) -> Result<ExitCode, String> {
+    if let Some(name) = &args.print_dns {
+        print!("{}", dns::records(name, &config.tls_listen)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (offer, given) = match args.take_over.then(|| takeover::ask(data)).transpose()?.flatten() {
+        Some((offer, held)) => (Some(offer), held),
+        None => (None, Held { public: inherited::take()?, admin: Sockets::default() }),
+    };
+    let Held { public: given, admin: given_admin } = given;
     if config.upstream.is_empty() && config.shields.is_empty() {
         return Err("say where the origin is: --upstream https://HOST:PORT".into());
     }
-    if config.listen.is_empty() && config.tls_listen.is_empty() {
+    if config.listen.is_empty() && config.tls_listen.is_empty() && given.is_empty() {
         return Err("say where to listen: --listen ADDR for plain HTTP, --tls-listen ADDR for TLS and QUIC".into());
     }
     let key_path = config.keys.clone().unwrap_or_else(|| keyfile::default_path(data));
@@ -177,7 +221,6 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
         (None, None) => None,
         _ => return Err("--client-cert and --client-key go together".into()),
     };
-    let slab = slab(&config, data)?;
     let name = parse_name(config.name.as_deref().unwrap_or("needledrop"))?;
     let plan = Plan {
         name: &name,
@@ -190,18 +233,32 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
         roots: roots.clone(),
         identity: identity.clone(),
     };
-    let shelf = shelf(plan, slab, shape(&config)?)?;
-    if let Some(log) = deliveries(&config)? {
+    let certificates = certificates(&config, &given)?;
+    let tickets = config.ticket_secret.as_deref().map(TicketSecret::load).transpose();
+    let tickets = tickets.map_err(|error| format!("--ticket-secret: {error}"))?;
+    let mut doors_config = doors_config(&config, certificates.clone(), tickets.clone())?;
+    // A service manager may have chosen the port.
+    let given_port = given.quic.first().and_then(|socket| socket.local_addr().ok()).map(|address| address.port());
+    doors_config.alt_svc = doors_config.alt_svc.or(given_port);
+    let drain = config.drain_seconds.map_or(DRAIN, Duration::from_secs);
+    let notify = Notify::from_env();
+    let office = admin::Office::new(config.admin.clone(), data, certificates.clone(), roots, identity)?;
+    let shape = shape(&config)?;
+    let admission = config.limits.admission()?;
+    // From here on the running edge, if there is one, stores nothing any more.
+    let lease = offer.as_ref().map(Offer::lease).transpose()?;
+    let (go, gone) = mpsc::channel();
+    let deliveries = deliveries(&config, lease.is_some().then_some(gone))?;
+    let slab = slab(&config, data, lease)?;
+    let shelf = shelf(plan, slab.clone(), shape)?;
+    if let Some(log) = deliveries {
         shelf.keep_deliveries(log);
     }
-    let certificates = certificates(&config)?;
-    let doors_config = doors_config(&config, certificates.clone())?;
-    let office = admin::Office::new(config.admin.clone(), data, certificates.clone(), roots, identity)?;
     let edge = Edge::new(name.clone(), keys.clone(), config.public.clone().unwrap_or_default(), shelf.clone())
-        .limited(config.limits.admission()?);
+        .limited(admission);
     serve::block_on(async move {
         shelf.upstream.start_checks();
-        let doors = Doors::bind(doors_config).map_err(|error| error.to_string())?;
+        let doors = Doors::bind_with(doors_config, given).map_err(|error| error.to_string())?;
         for address in doors.plain_addrs() {
             println!("edge on http://{address}");
         }
@@ -209,44 +266,110 @@ pub fn run(config: config::Edge, data: &Path) -> Result<ExitCode, String> {
             println!("edge on https://{address} (HTTP/1.1, HTTP/2; HTTP/3 on the same UDP port)");
         }
         shelf.metrics.add_doors(doors.counters());
-        let admin_running = office.open(&name, &shelf, &keys)?;
+        let admin = office.open(&name, &shelf, &keys, given_admin)?;
         office.catch_up(&shelf).await;
+        let public = doors.sockets().map_err(|error| format!("cannot copy the listening sockets: {error}"))?;
         let running = doors.serve(Arc::new(edge));
-        let neighbours = tokio::spawn(office.follow(shelf));
-        let following = tokio::spawn(keyfile::follow(key_path, keys));
-        let hangup = certificates.map(|certificates| tokio::spawn(serve::on_hangup(origin::reload(certificates))));
-        serve::until_stopped().await?;
-        following.abort();
-        neighbours.abort();
-        if let Some(hangup) = hangup {
-            hangup.abort();
+        let (admin_running, admin) = admin.map_or_else(Default::default, |(running, sockets)| (Some(running), sockets));
+        notify.ready();
+        if let Some(offer) = offer {
+            let gone = move || {
+                slab.former_owner_left();
+                drop(go);
+                tracing::info!("the edge before this one is gone; the cache is written again");
+            };
+            offer.serving(gone).map_err(|error| format!("take-over: {error}"))?;
         }
-        serve::drain(vec![running], DRAIN).await;
+        let (wishes, wished) = tokio::sync::mpsc::channel(1);
+        // An edge that cannot be taken over still serves.
+        let desk = Desk::open(data, Held { public, admin }, wishes)
+            .inspect_err(|error| tracing::warn!(%error, "no other process can take over from this one"))
+            .ok();
+        let neighbours = tokio::spawn(office.follow(shelf.clone()));
+        let following = tokio::spawn(keyfile::follow(key_path, keys));
+        let hangup = tokio::spawn(serve::on_hangup(reload(certificates, tickets, notify.clone())));
+        let alive = tokio::spawn(notify.clone().keep_alive());
+        tokio::select! {
+            stopped = serve::until_stopped() => {
+                stopped?;
+                notify.stopping();
+            }
+            () = taken_over(wished, &shelf, &running, drain) => println!("edge handed over; draining"),
+        }
+        for task in [following, neighbours, hangup] {
+            task.abort();
+        }
+        if let Some(desk) = desk {
+            desk.close();
+        }
+        serve::drain(vec![running], drain).await;
+        alive.abort();
         drop(admin_running);
         Ok(ExitCode::SUCCESS)
     })
 }
 
+/// Does what a new process asks for; ready when that one serves.
+async fn taken_over(mut wished: Wishes, shelf: &Arc<Shelf>, running: &Running, drain: Duration) {
+    while let Some(wish) = wished.recv().await {
+        let Wish::Lease(reply) = wish else { return };
+        tracing::info!("a new process takes over: the cache is not written any more");
+        running.leave_quic(drain.min(QUIC_LEAVE)).await;
+        let shelf = shelf.clone();
+        let lease = tokio::task::spawn_blocking(move || shelf.hand_over()).await;
+        let _ = reply.send(lease.unwrap_or_else(|error| Err(io::Error::other(error))));
+    }
+    // Nobody listens for wishes: only a signal ends this process.
+    std::future::pending::<()>().await;
+}
+
+/// Reads certificate and ticket secret again; a bad one leaves the former in use. The key file is watched anyway.
+fn reload(
+    certificates: Option<Arc<Certificates>>,
+    tickets: Option<Arc<TicketSecret>>,
+    notify: Notify,
+) -> Arc<dyn Fn() + Send + Sync> {
+    Arc::new(move || {
+        notify.reloading();
+        if let Some(certificates) = &certificates {
+            origin::reload(certificates);
+        }
+        match tickets.as_ref().map(|tickets| tickets.reload()) {
+            Some(Ok(())) => tracing::info!("ticket secret reloaded"),
+            Some(Err(error)) => tracing::error!(%error, "ticket secret not reloaded, the former one stays"),
+            None => {}
+        }
+        notify.ready();
+    })
+}
+
 /// The log of delivery records, if one is kept. Blocks on files.
-fn deliveries(config: &config::Edge) -> Result<Option<Arc<Deliveries>>, String> {
+/// `gone` is heard when the process before this one has ended, which writes to the same folder until then.
+fn deliveries(config: &config::Edge, gone: Option<mpsc::Receiver<()>>) -> Result<Option<Arc<Deliveries>>, String> {
     let Some(dir) = &config.deliveries else { return Ok(None) };
     let bytes = match &config.deliveries_size {
         Some(size) => units::parse_bytes(size).map_err(|error| format!("deliveries_size: {error}"))?,
         None => DELIVERIES_BYTES_DEFAULT,
     };
-    let log = Deliveries::open(dir, bytes, Clock::system());
+    let log = match gone {
+        Some(gone) => Deliveries::open_after(dir, bytes, Clock::system(), gone),
+        None => Deliveries::open(dir, bytes, Clock::system()),
+    };
     log.map(|log| Some(Arc::new(log))).map_err(|error| format!("deliveries folder {}: {error}", dir.display()))
 }
 
-/// The cache folder, by default one in the data folder. Blocks on files.
-pub fn slab(config: &config::Edge, data: &Path) -> Result<Arc<Slab>, String> {
+/// The cache folder, by default one in the data folder; with a `lease` from the process that has it. Blocks on files.
+pub fn slab(config: &config::Edge, data: &Path, lease: Option<Lease>) -> Result<Arc<Slab>, String> {
     let dir = config.cache.clone().unwrap_or_else(|| data.join("cache"));
-    let bytes = match config.cache_size.as_deref().unwrap_or(CACHE_SIZE) {
-        "auto" => auto_bytes(&dir)?,
-        size => units::parse_bytes(size).map_err(|error| format!("cache size: {error}"))?,
+    let bytes = match (config.cache_size.as_deref().unwrap_or(CACHE_SIZE), &lease) {
+        // What suited the disk when the cache was made.
+        ("auto", Some(lease)) => u64::from(lease.slots) * BLOCK_BYTES,
+        ("auto", None) => auto_bytes(&dir)?,
+        (size, _) => units::parse_bytes(size).map_err(|error| format!("cache size: {error}"))?,
     };
     let backend = config.cache_backend.as_deref().map_or(Ok(Backend::default()), str::parse)?;
-    Slab::open_with(&dir, slab::Options { bytes, backend, drill: None }).map_err(|error| error.to_string())
+    Slab::take_over(&dir, slab::Options { bytes, backend, drill: None }, lease.as_ref())
+        .map_err(|error| error.to_string())
 }
 
 /// A GiB, or less on a disk that is nearly full.
@@ -286,12 +409,16 @@ pub fn parse_name(name: &str) -> Result<String, String> {
     }
 }
 
+/// What new processes ask for.
+type Wishes = tokio::sync::mpsc::Receiver<Wish>;
+
 /// Signing keys as an edge holds them.
 pub type Keys = Arc<ArcSwap<Keyring>>;
 
-fn certificates(config: &config::Edge) -> Result<Option<Arc<Certificates>>, String> {
+fn certificates(config: &config::Edge, given: &Sockets) -> Result<Option<Arc<Certificates>>, String> {
     let (Some(cert), Some(key)) = (&config.cert, &config.key) else { return Ok(None) };
-    if config.tls_listen.is_empty() && config.admin.tls_listen.is_none() {
+    let is_asked_for = !config.tls_listen.is_empty() || config.admin.tls_listen.is_some();
+    if !is_asked_for && given.tls.is_empty() && given.quic.is_empty() {
         return Ok(None);
     }
     Certificates::load(cert, key)
@@ -299,13 +426,19 @@ fn certificates(config: &config::Edge) -> Result<Option<Arc<Certificates>>, Stri
         .map_err(|error| format!("{error}; `needledrop certs` makes certificates for development"))
 }
 
-fn doors_config(config: &config::Edge, certificates: Option<Arc<Certificates>>) -> Result<DoorsConfig, String> {
+fn doors_config(
+    config: &config::Edge,
+    certificates: Option<Arc<Certificates>>,
+    ticket_secret: Option<Arc<TicketSecret>>,
+) -> Result<DoorsConfig, String> {
     let trusted: Result<Vec<_>, _> = config.trusted.iter().map(|network| Cidr::parse(network)).collect();
     let mut doors = DoorsConfig {
         plain: config.listen.clone(),
         tls: config.tls_listen.clone(),
         quic: config.tls_listen.clone(),
         certificates,
+        ticket_secret,
+        key_exchange: if config.pq == Some(false) { KeyExchange::Classical } else { KeyExchange::Hybrid },
         trusted: trusted.map_err(|error| format!("trusted: {error}"))?,
         proxy_v2: config.proxy_v2,
         alt_svc: config.tls_listen.first().map(SocketAddr::port).filter(|port| *port != 0),

@@ -11,19 +11,23 @@ mod certs;
 mod clock;
 mod config;
 mod demo;
+mod dns;
 mod edge;
 mod front;
 mod ingest;
+mod inherited;
 mod keyfile;
 mod keys;
 mod limits;
 mod listing;
+mod notify;
 mod origin;
 mod page;
 mod purge;
 mod serve;
 mod sign;
 mod source;
+mod takeover;
 mod units;
 mod up;
 mod upstreams;
@@ -121,7 +125,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Up(args) => up::run(&args, config.up, &data),
         Command::Ingest(args) => Ok(ingest::run(args, &config::vault(&data))),
         Command::Origin(_) => origin::run(config.origin, &data),
-        Command::Edge(_) => edge::run(config.edge, &data),
+        Command::Edge(args) => edge::run(&args, config.edge, &data),
         Command::Purge(args) => purge::run(&args, &data),
         Command::Keys(args) => keys::run(args, &data),
         Command::Sign(args) => sign::run(&args, &data),

@@ -64,7 +64,7 @@ pub fn run(config: config::Origin, data: &Path) -> Result<ExitCode, String> {
         let doors = bind(listen, &certificates, &client_ca)?;
         let running = doors.0.serve(Arc::new(Origin::new(vault)));
         println!("origin on https://{} for edges of {}", doors.1, client_ca.display());
-        let hangup = tokio::spawn(serve::on_hangup(reload(certificates)));
+        let hangup = tokio::spawn(serve::on_hangup(Arc::new(move || reload(&certificates))));
         serve::until_stopped().await?;
         hangup.abort();
         serve::drain(vec![running], DRAIN).await;
@@ -90,10 +90,10 @@ pub fn bind(
     Ok((doors, address))
 }
 
-/// Reads the certificate again; a bad one leaves the former in use.
-pub fn reload(certificates: Arc<Certificates>) -> Arc<dyn Fn() + Send + Sync> {
-    Arc::new(move || match certificates.reload() {
+/// Reads the certificate again; a bad one leaves the former in use. Blocks on files.
+pub fn reload(certificates: &Certificates) {
+    match certificates.reload() {
         Ok(()) => tracing::info!("certificate reloaded"),
         Err(error) => tracing::error!(%error, "certificate not reloaded, the former one stays"),
-    })
+    }
 }

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 use http::Uri;
 use needledrop_core::cache::Shape;
 use needledrop_edge::{Edge, admission::Settings};
-use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Identity, Roots, Running};
+use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Identity, Roots, Running, Sockets};
 use needledrop_origin::{Origin, Vault};
 
 use crate::{
@@ -99,7 +99,7 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         let (origin, upstream) = start_origin(&certs, &source.vault)?;
         let identity = Identity { certificate: certs.edge.clone(), key: certs.edge_key.clone() };
         let cache = config::Edge { cache_size: config.cache_size.clone(), ..config::Edge::default() };
-        let slab = edge::slab(&cache, data)?;
+        let slab = edge::slab(&cache, data, None)?;
         let shelf = edge::shelf(
             Plan::simple(&[upstream.as_str().into()], Roots::Pem(certs.ca.clone()), identity),
             slab,
@@ -116,12 +116,12 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
             hosts: addresses.hosts(public_url.as_deref()),
         };
         shelf.metrics.add_doors(doors.counters());
-        let admin_running = office.open("needledrop", &shelf, &keys)?;
+        let admin_running = office.open("needledrop", &shelf, &keys, Sockets::default())?;
         let running = doors.serve(Arc::new(front));
         let tasks = [
             tokio::spawn(keyfile::follow(key_path, keys)),
             tokio::spawn(listing.clone().follow(library)),
-            tokio::spawn(serve::on_hangup(origin::reload(certificates))),
+            tokio::spawn(serve::on_hangup(Arc::new(move || origin::reload(&certificates)))),
         ];
         tell(&addresses, listing.now().tracks.len(), &source, &certs);
         let stop = Arc::new(AtomicBool::new(false));

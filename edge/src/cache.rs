@@ -202,7 +202,10 @@ impl Cache {
         let key = object.key(block);
         let class = object.class(block);
         let now = self.clock.now();
-        let slot = self.lock().index.reserve(key, class, now, |slot| self.slab.is_pinned(slot));
+        // While the cache changes hands nothing is stored: another process reads the slots.
+        let is_ours = self.slab.is_ours();
+        let reserve = || self.lock().index.reserve(key, class, now, |slot| self.slab.is_pinned(slot));
+        let slot = is_ours.then(reserve).flatten();
         // The object first: a record of an object that nobody knows is worth nothing.
         self.slab.journal().ensure(object);
         let written = slot.map(|slot| (slot, self.slab.write(slot, key, class, chunks)));

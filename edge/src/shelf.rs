@@ -1,6 +1,7 @@
 //! What all requests of one edge share: the known objects, the block cache, the upstream.
 
 use std::{
+    io,
     sync::{Arc, OnceLock},
     time::Instant,
 };
@@ -24,7 +25,7 @@ use crate::{
     open::Openings,
     prefetch::{self, Prefetch},
     purge::Log,
-    slab::Slab,
+    slab::{Lease, Slab},
     store,
     upstream::{Facts, Upstreams},
 };
@@ -170,6 +171,16 @@ impl Shelf {
     pub fn remember(&self, object: &Object) {
         self.cache.slab().journal().note_object(object);
         self.write_journal();
+    }
+
+    /// Gives the cache to another process; see [`Slab::hand_over`]. What is purged from here on is not acknowledged.
+    /// Blocking.
+    ///
+    /// # Errors
+    /// Out of file descriptors; then all is as before, except that purges are refused.
+    pub fn hand_over(&self) -> io::Result<Lease> {
+        self.purges.hand_over();
+        self.cache.slab().hand_over()
     }
 
     /// The journal is written on the blocking pool, where there is one.

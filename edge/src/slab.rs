@@ -16,7 +16,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, RwLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -26,7 +26,7 @@ use needledrop_core::{
     BLOCK_BYTES,
     cache::{BlockKey, Class, Slot, VersionId},
 };
-pub use options::{Backend, Drill, Options, SlabError};
+pub use options::{Backend, Drill, Lease, Options, SlabError};
 pub use pin::{Damaged, Held, Loaded, Pin};
 use twox_hash::XxHash3_64;
 
@@ -59,7 +59,20 @@ pub struct Slab {
     replay: Mutex<Option<Replay>>,
     loaded: AtomicU64,
     damaged: AtomicU64,
-    _lock: FolderLock,
+    lock: FolderLock,
+    /// Held for reading by whoever writes a slot.
+    tenure: RwLock<Tenure>,
+}
+
+/// Who may write the slots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tenure {
+    /// We, alone.
+    Ours,
+    /// Nobody: another process still reads them, and we wait for its end.
+    Awaited,
+    /// The process that we handed them to.
+    HandedOver,
 }
 
 /// What happened to the slots since the start, and what is held now.
@@ -88,6 +101,15 @@ impl Slab {
     /// # Errors
     /// The folder is locked, the disk has no room, or the file system refuses.
     pub fn open_with(dir: &Path, options: Options) -> Result<Arc<Self>, SlabError> {
+        Self::take_over(dir, options, None)
+    }
+
+    /// Like [`open_with`](Self::open_with), with the right to the folder from the process that has it: nothing is
+    /// stored before [`former_owner_left`](Self::former_owner_left). Blocking.
+    ///
+    /// # Errors
+    /// The lease is of another folder or size, the disk has no room, or the file system refuses.
+    pub fn take_over(dir: &Path, options: Options, lease: Option<&Lease>) -> Result<Arc<Self>, SlabError> {
         let Options { bytes, backend, drill } = options;
         if bytes < CACHE_BYTES_MIN {
             return Err(SlabError::TooSmall(bytes));
@@ -97,11 +119,18 @@ impl Slab {
             _ => SlabError::Io { dir: dir.to_owned(), source },
         };
         std::fs::create_dir_all(dir).map_err(told)?;
-        let lock = FolderLock::take(dir).map_err(|error| match error.kind() {
+        let lock = match lease {
+            Some(lease) => lease.lock.try_clone().and_then(FolderLock::adopt),
+            None => FolderLock::take(dir),
+        };
+        let lock = lock.map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => SlabError::Locked(dir.to_owned()),
             _ => told(error),
         })?;
         let slots = u32::try_from(bytes / BLOCK_BYTES).unwrap_or(u32::MAX);
+        if lease.is_some_and(|lease| lease.slots != slots) {
+            return Err(SlabError::Resized);
+        }
         let slots_per_piece = u32::try_from(SLAB_BYTES_MAX / BLOCK_BYTES).expect("a GiB has 8,192 blocks");
         let count = slots.div_ceil(slots_per_piece) as usize;
         remove_beyond(dir, count).map_err(told)?;
@@ -127,13 +156,43 @@ impl Slab {
             replay: Mutex::new(Some(replay)),
             loaded: AtomicU64::new(0),
             damaged: AtomicU64::new(0),
-            _lock: lock,
+            lock,
+            tenure: RwLock::new(if lease.is_some() { Tenure::Awaited } else { Tenure::Ours }),
         }))
     }
 
     /// The folder.
     pub fn dir(&self) -> &Path {
         &self.dir
+    }
+
+    /// Gives the folder to another process: what is being written is finished, and nothing is written from here on.
+    /// Slots can still be read, because who takes them over writes none before we are gone. Blocking.
+    ///
+    /// # Errors
+    /// Out of file descriptors; then the folder is still ours.
+    pub fn hand_over(&self) -> io::Result<Lease> {
+        let lock = self.lock.file().try_clone()?;
+        *self.tenure.write().expect("no code panics while holding it") = Tenure::HandedOver;
+        self.journal.stop();
+        Ok(Lease { lock, slots: self.slots() })
+    }
+
+    /// Whoever handed the folder over is gone: slots may be written.
+    pub fn former_owner_left(&self) {
+        let mut tenure = self.tenure.write().expect("no code panics while holding it");
+        if *tenure == Tenure::Awaited {
+            *tenure = Tenure::Ours;
+        }
+    }
+
+    /// Whether slots may be written now. While not, blocks pass through uncached.
+    pub fn is_ours(&self) -> bool {
+        self.tenure() == Tenure::Ours
+    }
+
+    fn tenure(&self) -> Tenure {
+        *self.tenure.read().expect("no code panics while holding it")
     }
 
     /// How many slots there are.
@@ -207,6 +266,10 @@ impl Slab {
     /// What the file system says; the slot then holds nothing and must not be published.
     pub fn write(&self, slot: Slot, key: BlockKey, class: Class, chunks: &[Bytes]) -> io::Result<()> {
         debug_assert!(!self.is_pinned(slot), "a pinned slot is never written");
+        let tenure = self.tenure.read().expect("no code panics while holding it");
+        if *tenure != Tenure::Ours {
+            return Err(io::Error::other("the cache is being handed over"));
+        }
         let piece = self.piece(slot);
         piece.erase_record(slot)?;
         piece.write(slot, chunks)?;
@@ -224,6 +287,10 @@ impl Slab {
     /// Makes a slot's record that of an empty slot. Only for the holder of the slot: reserved, or pinned
     /// and known to be bad. Blocking.
     pub fn erase(&self, slot: Slot) {
+        let tenure = self.tenure.read().expect("no code panics while holding it");
+        if *tenure == Tenure::HandedOver {
+            return;
+        }
         if let Err(error) = self.piece(slot).erase_record(slot) {
             tracing::warn!(%error, "a record of the cache could not be erased; its checksum will speak for it");
         }

@@ -19,7 +19,7 @@ use std::{
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
-        mpsc::{SyncSender, TrySendError, sync_channel},
+        mpsc::{self, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
 };
@@ -96,6 +96,26 @@ impl Deliveries {
         let writer = Writer::open(dir, bytes_max, clock, shared.clone())?;
         let (commands, receiver) = sync_channel(DELIVERIES_QUEUE);
         let run = move || writer.run(&receiver);
+        let thread = std::thread::Builder::new().name("deliveries".into()).spawn(run)?;
+        Ok(Self { commands: Some(commands), thread: Some(thread), shared })
+    }
+
+    /// Like [`Deliveries::open`], in a folder that another process writes until `go` is sent or dropped: until then
+    /// records wait in the queue.
+    ///
+    /// # Errors
+    /// No thread can be had. That the folder cannot be opened later is logged, and records are counted as missing.
+    pub fn open_after(dir: &Path, bytes_max: u64, clock: Clock, go: mpsc::Receiver<()>) -> io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let (commands, receiver) = sync_channel(DELIVERIES_QUEUE);
+        let (dir, writers) = (dir.to_owned(), shared.clone());
+        let run = move || {
+            let _ = go.recv();
+            match Writer::open(&dir, bytes_max, clock, writers) {
+                Ok(writer) => writer.run(&receiver),
+                Err(error) => tracing::error!(%error, "deliveries folder {} cannot be used", dir.display()),
+            }
+        };
         let thread = std::thread::Builder::new().name("deliveries".into()).spawn(run)?;
         Ok(Self { commands: Some(commands), thread: Some(thread), shared })
     }

@@ -18,7 +18,10 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use needledrop_core::{
@@ -77,6 +80,8 @@ pub struct Log {
     state: Mutex<State>,
     /// Taken by one writer at a time, never while `state` is held: a reader never waits for a disk.
     file: Mutex<Option<Store>>,
+    /// Another process writes the file.
+    handed_over: AtomicBool,
 }
 
 #[derive(Default)]
@@ -117,7 +122,7 @@ pub struct Missed {
 impl Log {
     /// A log that ends with the process: for an edge without a folder, and for tests.
     pub fn volatile(node: NodeId) -> Self {
-        Self { node, state: Mutex::default(), file: Mutex::new(None) }
+        Self { node, state: Mutex::default(), file: Mutex::new(None), handed_over: AtomicBool::new(false) }
     }
 
     /// Reads the log in `dir`, or begins one. Blocking: before the edge serves.
@@ -141,7 +146,8 @@ impl Log {
         let state = State::of(&read);
         let is_behind = read.whole && (is_new || read.mended);
         let store = Store { path: path.clone(), file, lines: read.purges.len(), bytes: read.bytes, is_behind };
-        let log = Self { node, state: Mutex::new(state), file: Mutex::new(Some(store)) };
+        let handed_over = AtomicBool::new(false);
+        let log = Self { node, state: Mutex::new(state), file: Mutex::new(Some(store)), handed_over };
         log.keep().map_err(io_error)?;
         Ok(log)
     }
@@ -213,6 +219,9 @@ impl Log {
     /// next call tries them again.
     pub(super) fn keep(&self) -> io::Result<()> {
         let mut file = self.file.lock().expect("no code panics while holding the file");
+        if self.handed_over.load(Ordering::Acquire) {
+            return Err(io::Error::other("this edge is handing over to a new process; ask again"));
+        }
         let unsaved = std::mem::take(&mut self.lock().unsaved);
         let Some(store) = &mut *file else { return Ok(()) };
         if !store.is_behind {
@@ -224,6 +233,12 @@ impl Log {
             store.is_behind = false;
         }
         if store.is_behind || store.lines > 2 * PURGES_MAX { self.rewrite(store) } else { Ok(()) }
+    }
+
+    /// From here on the file is another process's: no purge is acknowledged any more. Blocking.
+    pub fn hand_over(&self) {
+        let _file = self.file.lock().expect("no code panics while holding the file");
+        self.handed_over.store(true, Ordering::Release);
     }
 
     /// What a neighbour that has heard of everything up to `marks` has missed.

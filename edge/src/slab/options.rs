@@ -1,6 +1,6 @@
 //! How a slab is to be opened, and what may keep it from being.
 
-use std::{fmt, io, path::PathBuf, str::FromStr, sync::Arc};
+use std::{fmt, fs::File, io, path::PathBuf, str::FromStr, sync::Arc};
 
 use needledrop_core::cache::Slot;
 
@@ -20,6 +20,9 @@ pub enum SlabError {
         /// The size asked for.
         bytes: u64,
     },
+    /// The process that hands the folder over reads slots that would no longer be there.
+    #[error("a cache that is taken over keeps its size; start without --take-over to change it")]
+    Resized,
     /// Below the smallest useful cache.
     #[error("a cache of {0} bytes is too small; the least is {CACHE_BYTES_MIN}")]
     TooSmall(u64),
@@ -71,6 +74,16 @@ pub trait Drill: Send + Sync {
     /// # Errors
     /// The disk shall be taken to have failed with this.
     fn before_load(&self, slot: Slot) -> io::Result<()>;
+}
+
+/// The right to a cache folder, handed over by the process that had it. That process goes on reading every slot for
+/// as long as it lives.
+#[derive(Debug)]
+pub struct Lease {
+    /// The folder's lock, as an open file.
+    pub lock: File,
+    /// How many slots the cache has.
+    pub slots: u32,
 }
 
 /// How a slab is to be opened.

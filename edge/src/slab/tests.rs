@@ -222,3 +222,33 @@ fn major_faults() -> u64 {
     // After the name in parentheses: state is field 3, majflt field 12.
     stat.rsplit(')').next().unwrap().split_whitespace().nth(9).unwrap().parse().unwrap()
 }
+
+#[test]
+fn a_cache_that_is_handed_over_is_written_by_nobody_until_its_former_owner_has_left() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = slab(dir.path());
+    write(&old, Slot(5), &[7; BLOCK]);
+    let of = |bytes| Options { bytes, ..Options::default() };
+    assert!(matches!(Slab::open_with(dir.path(), of(CACHE_BYTES_MIN)), Err(SlabError::Locked(_))));
+
+    let lease = old.hand_over().unwrap();
+    let resized = Slab::take_over(dir.path(), of(2 * CACHE_BYTES_MIN), Some(&lease));
+    assert!(matches!(resized, Err(SlabError::Resized)));
+    let new = Slab::take_over(dir.path(), of(CACHE_BYTES_MIN), Some(&lease)).unwrap();
+    drop(lease);
+    let store = |slab: &Slab, slot| slab.write(slot, KEY, Class::Body, &[Bytes::from(vec![8; BLOCK])]);
+    for slab in [&old, &new] {
+        assert!(!slab.is_ours() && store(slab, Slot(5)).is_err());
+    }
+    assert_eq!(read(&old, Slot(5), BLOCK).unwrap(), vec![7; BLOCK]);
+
+    old.former_owner_left();
+    assert!(!old.is_ours(), "who gave it away does not get it back");
+    drop(old);
+    new.former_owner_left();
+    store(&new, Slot(5)).unwrap();
+    assert!(
+        matches!(Slab::open_with(dir.path(), of(CACHE_BYTES_MIN)), Err(SlabError::Locked(_))),
+        "it has an owner all the time"
+    );
+}

@@ -60,6 +60,8 @@ struct Writer {
     lines: usize,
     /// How many of them a rewrite left.
     live: usize,
+    /// Somebody else writes the file now.
+    stopped: bool,
 }
 
 /// What a journal said at a start.
@@ -123,7 +125,7 @@ impl Journal {
             file.set_len(replay.whole as u64)?;
         }
         let pending = Pending { next: replay.next.0, ..Pending::default() };
-        let writer = Writer { file: Some(file), lines: replay.lines, live: replay.objects.len() };
+        let writer = Writer { file: Some(file), lines: replay.lines, live: replay.objects.len(), stopped: false };
         let journal =
             Self { path: path.to_owned(), objects_max, pending: Mutex::new(pending), writer: Mutex::new(writer) };
         Ok((journal, replay))
@@ -165,6 +167,9 @@ impl Journal {
             let mut pending = self.pending();
             (std::mem::take(&mut pending.lines), std::mem::take(&mut pending.count), pending.next)
         };
+        if writer.stopped {
+            return;
+        }
         let written = match lines.len() {
             0..=JOURNAL_PENDING_BYTES_MAX => writer.append(&self.path, &lines, next),
             _ => Err(io::Error::other("more notes than could be written")),
@@ -179,6 +184,12 @@ impl Journal {
             tracing::warn!(%error, "the cache's journal could not be rewritten; it goes on growing");
             writer.live = writer.lines;
         }
+    }
+
+    /// Writes what was noted, and from here on nothing: the file is somebody else's. Blocking.
+    pub fn stop(&self) {
+        self.flush();
+        self.writer.lock().expect("no code panics while writing the journal").stopped = true;
     }
 
     /// Writes the file anew with what is still true in it.
@@ -210,7 +221,8 @@ impl Journal {
         file.write_all(&text)?;
         file.sync_all()?;
         std::fs::rename(&aside, &self.path)?;
-        *writer = Writer { file: Some(append(&self.path)?), lines: objects.len() + 1, live: objects.len() };
+        *writer =
+            Writer { file: Some(append(&self.path)?), lines: objects.len() + 1, live: objects.len(), stopped: false };
         Ok(())
     }
 
@@ -229,7 +241,7 @@ impl Writer {
         file.set_len(0)?;
         file.write_all(&encode(&Line::Next(next)))?;
         file.write_all(lines)?;
-        *self = Self { file: Some(file), lines: 1, live: 0 };
+        *self = Self { file: Some(file), lines: 1, live: 0, stopped: false };
         Ok(())
     }
 
