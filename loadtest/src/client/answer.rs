@@ -65,6 +65,11 @@ pub trait Reader {
     /// The next bytes of the body, and when they could be read. After `Break` nothing more comes: HTTP/1.1 closes
     /// the connection, the others reset the stream.
     fn body(&mut self, at: Instant, bytes: &[u8]) -> ControlFlow<()>;
+
+    /// Until when nothing more is read: one who reads slowly lets the server wait. None: goes on at once.
+    fn rests_until(&self) -> Option<Instant> {
+        None
+    }
 }
 
 /// Status and fields of an answer.

@@ -183,6 +183,9 @@ impl Connection {
             if let Some(end) = outcome? {
                 return self.finish(end, account, at);
             }
+            if let Some(until) = reader.rests_until() {
+                tokio::time::sleep_until(until.into()).await;
+            }
             patience.renew();
         }
     }

@@ -103,6 +103,9 @@ impl Connection {
                 // Dropping the body resets the stream.
                 return Ok(Answer { head, body_bytes: account.come(), ended_at: at, left: true });
             }
+            if let Some(until) = reader.rests_until() {
+                tokio::time::sleep_until(until.into()).await;
+            }
             patience.renew();
         }
     }

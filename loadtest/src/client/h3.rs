@@ -191,6 +191,9 @@ impl Connection {
                 }
                 piece.advance(count);
             }
+            if let Some(until) = reader.rests_until() {
+                tokio::time::sleep_until(until.into()).await;
+            }
             patience.renew();
         }
     }

@@ -68,6 +68,8 @@ pub struct ClientConfig {
     pub stream_window: u32,
     /// The same for a whole connection; 15 MiB, as Chromium.
     pub connection_window: u32,
+    /// The receive buffer of a TCP socket, in bytes; None leaves it to the system, which lets it grow to megabytes.
+    pub receive_buffer: Option<u32>,
 }
 
 impl Default for ClientConfig {
@@ -79,6 +81,7 @@ impl Default for ClientConfig {
             body_timeout: Duration::from_secs(10),
             stream_window: 6 << 20,
             connection_window: 15 << 20,
+            receive_buffer: None,
         }
     }
 }

@@ -6,7 +6,6 @@
 
 use std::future::Future;
 use std::io;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -88,7 +87,7 @@ impl Wire {
         protocol: Protocol,
         wish: Wish,
     ) -> Result<Self, Failure> {
-        let tcp = connect(device.from, origin).await?;
+        let tcp = connect(device, origin).await?;
         if !origin.tls {
             return Ok(Self { state: State::Plain(tcp), turn_bytes: 0, opened: Opened::new(Opening::Full) });
         }
@@ -208,12 +207,15 @@ fn opening(stream: &TlsStream<TcpStream>) -> Opening {
     }
 }
 
-async fn connect(from: Option<IpAddr>, origin: &Origin) -> Result<TcpStream, Failure> {
+async fn connect(device: &Device, origin: &Origin) -> Result<TcpStream, Failure> {
     let failed = |error: &io::Error| Failure::io(Trouble::Connect, format!("connecting to {}", origin.address), error);
     let made = if origin.address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = made.map_err(|error| failed(&error))?;
     socket.set_nodelay(true).map_err(|error| failed(&error))?;
-    if let Some(from) = from {
+    if let Some(bytes) = device.client.config.receive_buffer {
+        socket.set_recv_buffer_size(bytes).map_err(|error| failed(&error))?;
+    }
+    if let Some(from) = device.from {
         socket.bind((from, 0).into()).map_err(|error| failed(&error))?;
     }
     socket.connect(origin.address).await.map_err(|error| failed(&error))
