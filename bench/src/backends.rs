@@ -28,7 +28,7 @@ use needledrop_http::{
     Body, Client, ClientConfig, ClientError, Doors, DoorsConfig, DoorsError, Handler, Request, Running,
 };
 
-use crate::beside::machine;
+use crate::machine;
 
 /// The size of an object. Unit: bytes.
 const OBJECT_BYTES: u64 = 4 << 20;

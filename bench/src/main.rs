@@ -3,8 +3,11 @@
 
 mod backends;
 mod beside;
+mod doors;
+mod machine;
 mod overhead;
 mod replay;
+mod servers;
 mod sim;
 mod start;
 
@@ -23,6 +26,8 @@ enum Command {
     Backends(backends::Args),
     /// Our edge beside nginx with slice and proxy_cache
     Beside(beside::Args),
+    /// What an answer, a connection and a listener cost: our edge, nginx and Caddy over TLS and QUIC
+    Doors(doors::Args),
     /// Traces through the eviction policies: start misses, byte hits and upstream bytes
     Sim(sim::Args),
     /// What the load generator itself costs
@@ -37,6 +42,7 @@ fn main() -> std::process::ExitCode {
     let done = match Cli::parse().command {
         Command::Backends(args) => backends::run(&args).map_err(|error| error.to_string()),
         Command::Beside(args) => beside::run(&args).map_err(|error| error.to_string()),
+        Command::Doors(args) => doors::run(&args),
         Command::Overhead(args) => overhead::run(&args),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
         Command::Start(args) => start::run(&args),

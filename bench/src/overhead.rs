@@ -7,12 +7,17 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use needledrop_loadtest::{
+    awake::Awake,
     measured::Measure,
     report::{Machine, Report},
+    tally::Latencies,
 };
+
+use crate::machine;
 
 /// Arguments of `needledrop-bench overhead`.
 #[derive(Debug, clap::Args)]
@@ -59,6 +64,13 @@ pub fn run(args: &Args) -> Result<(), String> {
     let folder = tempfile::tempdir().map_err(told)?;
     let (server, url) = Planted::start(&program, folder.path())?;
     let (list, json) = (folder.path().join("list"), folder.path().join("report.json"));
+    eprintln!("a bare timer first");
+    machine::stay_on_core(1).map_err(told)?;
+    let asleep = bare_timer();
+    let awake = {
+        let _awake = Awake::start(1).map_err(told)?;
+        bare_timer()
+    };
     let lines: String =
         (0..100).map(|number| format!("{url}/size={OBJECT_BYTES}/{number} seconds={OBJECT_SECONDS}\n")).collect();
     std::fs::write(&list, lines).map_err(told)?;
@@ -66,7 +78,7 @@ pub fn run(args: &Args) -> Result<(), String> {
     let status = Command::new("taskset")
         .args(["-c", "1"])
         .arg(&program)
-        .args(["run", "--no-skips", "--seeks", "0", "--workers", "1", "--protocol", &args.protocol])
+        .args(["run", "--awake", "--no-skips", "--seeks", "0", "--workers", "1", "--protocol", &args.protocol])
         .args(["--arrivals", &format!("even:{}:{comes}s,0", args.per_second)])
         .args(["--for", &format!("{}s", comes + args.seconds), "--listeners-max", &(args.listeners + 1).to_string()])
         .arg("--urls")
@@ -83,14 +95,27 @@ pub fn run(args: &Args) -> Result<(), String> {
         return Err(format!("the load tester ended with {status}"));
     }
     let report = Report::read(&json).map_err(|error| error.to_string())?;
-    let text = table(args, &report);
+    let text = table(args, &report, &[("asleep", asleep), ("awake", awake)]);
     println!("{text}");
     args.out.as_ref().map_or(Ok(()), |out| std::fs::write(out, &text).map_err(told))
 }
 
-fn table(args: &Args, report: &Report) -> String {
+/// How late a thread wakes that does nothing but sleep for 4 ms, two thousand times: what the machine leaves to be had.
+fn bare_timer() -> Latencies {
+    let mut late = Latencies::default();
+    let wait = Duration::from_millis(4);
+    for _ in 0..2_000 {
+        let due = Instant::now() + wait;
+        std::thread::sleep(wait);
+        late.record(due.elapsed());
+    }
+    late
+}
+
+fn table(args: &Args, report: &Report, bare: &[(&str, Latencies)]) -> String {
     let tally = &report.tally;
-    let ms = |share| tally.late.quantile(share).map_or(f64::NAN, |late| late.as_secs_f64() * 1e3);
+    let ms = |late: &Latencies, share| late.quantile(share).map_or(f64::NAN, |late| late.as_secs_f64() * 1e3);
+    let shares = |late: &Latencies| format!("{:.2} / {:.2} / {:.2} ms", ms(late, 0.5), ms(late, 0.99), ms(late, 0.999));
     let steps = &tally.timeline.steps;
     let present: u64 = steps.iter().map(|step| step.listeners).sum::<u64>() * tally.timeline.step_seconds;
     let most = steps.iter().map(|step| step.listeners).max().unwrap_or(0);
@@ -102,16 +127,18 @@ fn table(args: &Args, report: &Report) -> String {
         ("per listener and second", format!("{:.1} µs", report.own.cpu_seconds * 1e6 / present.max(1) as f64)),
         ("memory of the generator at its peak", format!("{} MiB", report.own.peak_memory_bytes >> 20)),
         ("per listener", format!("{:.1} KiB", report.own.peak_memory_bytes as f64 / 1024.0 / most.max(1) as f64)),
-        ("its lateness, p50 / p99 / p99.9", format!("{:.2} / {:.2} / {:.2} ms", ms(0.5), ms(0.99), ms(0.999))),
+        ("its lateness, p50 / p99 / p99.9", shares(&tally.late)),
         ("starts", tally.starts.to_string()),
         ("body bytes", format!("{} MiB", tally.bytes >> 20)),
         ("troubles", tally.troubled().to_string()),
         ("stalls", stalls.to_string()),
     ];
     let rows: String = rows.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
+    let bare = bare.iter().map(|(core, late)| format!("| of a bare timer on that core, {core} | {} |\n", shares(late)));
+    let rows = rows + &bare.collect::<String>();
     format!(
         "# What the load generator costs\n\nMade by `cargo xtask overhead`: {} listeners come within {} s over {} and TLS \
-         and stay {} s, in real time at 160 kbit/s in ranges of 512 KiB, from one core; the planted server has the other. \
+         and stay {} s, in real time at 160 kbit/s in ranges of 512 KiB, from one core that is kept awake; the planted server has the other. \
          {}.\n\n| | |\n|---|---|\n{rows}",
         args.listeners,
         args.listeners.div_ceil(args.per_second),

@@ -31,6 +31,21 @@ pub fn start(tally: &mut Tally, args: &[String]) {
     }
 }
 
+/// What an answer, a connection and a listener cost: our edge, nginx and Caddy over TLS and QUIC.
+pub fn doors(tally: &mut Tally, args: &[String]) {
+    let found = tally.step("doors: nginx and Caddy", || {
+        tools::ensure_one("nginx", "nginx")?;
+        tools::caddy().map(drop)
+    });
+    if found && build(tally) {
+        let out = tools::root().join("bench/results/doors");
+        tally.step("doors: run", || {
+            let caddy = tools::caddy()?;
+            run(&["doors", "--caddy", &caddy.to_string_lossy(), "--out", &out.to_string_lossy()], args)
+        });
+    }
+}
+
 /// What the load generator itself costs: ten thousand listeners on one core.
 pub fn overhead(tally: &mut Tally, args: &[String]) {
     if build(tally) {

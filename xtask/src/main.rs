@@ -74,6 +74,13 @@ const RECIPES: &[Recipe] = &[
         run: benches::start,
     },
     Recipe {
+        name: "doors",
+        about: "what an answer, a connection and a listener cost: our edge, nginx and Caddy over TLS and QUIC",
+        more: "Builds in release, needs two cores; further arguments go to `needledrop-bench doors`.\n\
+               Writes bench/results/doors.md and doors.svg. NGINX=, CADDY= and H2O= name other builds.",
+        run: benches::doors,
+    },
+    Recipe {
         name: "overhead",
         about: "what the load generator itself costs: ten thousand listeners on one core",
         more: "Builds in release, needs two cores; further arguments go to `needledrop-bench overhead`.\n\

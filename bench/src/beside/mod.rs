@@ -4,10 +4,9 @@
 //! ranges by the same client on the other core, in turns; a figure is the median of the rounds. Processor
 //! time is what the kernel booked on the server's processes, memory what they hold besides mapped files.
 //!
-//! [`machine`] reads processes, [`servers`] starts them, [`crowd`] asks.
+//! [`crate::machine`] reads processes, [`servers`] starts them, [`crowd`] asks.
 
 mod crowd;
-pub(crate) mod machine;
 mod report;
 mod servers;
 
@@ -15,6 +14,8 @@ use std::{path::PathBuf, time::Duration};
 
 use report::{Figures, Report};
 use servers::{Server, ServerError, Workshop};
+
+use crate::machine;
 
 /// Arguments of `needledrop-bench beside`.
 #[derive(Debug, clap::Args)]

@@ -22,7 +22,8 @@ use needledrop_core::{
 };
 use needledrop_http::{Body, Doors, DoorsConfig, Handler, Request, Running};
 
-use super::{OBJECT_BYTES, machine};
+use super::OBJECT_BYTES;
+use crate::machine;
 
 /// Room for everything plus what a partly filled slice or block may waste. Unit: bytes beyond the objects.
 const SPARE_BYTES: u64 = 512 << 20;

@@ -5,16 +5,14 @@
 //! starts to one server over one link are mixed in one run, the servers take turns, and rounds repeat it all: drift of
 //! the machine falls on everybody.
 //!
-//! [`servers`] starts them, [`table`] and [`plot`] show what came of it.
+//! [`crate::servers`] starts them, [`table`] and [`plot`] show what came of it.
 
 mod plot;
-mod servers;
 mod table;
 
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    process::Command,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -23,13 +21,13 @@ use needledrop_loadtest::{
     measured::{Opening, Protocol},
     mix::Mix,
     report::numbers,
-    settings::{Listed, Popularity, Settings, Source},
+    settings::{Popularity, Settings},
     tally::Tally,
     verify::Against,
 };
 use tokio_util::sync::CancellationToken;
 
-use servers::{Kind, Server, Workshop};
+use crate::servers::{self, Kind, Peers, Server, Workshop};
 
 /// Arguments of `needledrop-bench start`.
 #[derive(Debug, clap::Args)]
@@ -38,16 +36,11 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     needledrop: Option<PathBuf>,
 
-    /// The nginx binary
-    #[arg(long, env = "NGINX", default_value = "nginx", value_name = "FILE")]
-    nginx: PathBuf,
-
-    /// The Caddy binary
-    #[arg(long, env = "CADDY", default_value = "caddy", value_name = "FILE")]
-    caddy: PathBuf,
+    #[command(flatten)]
+    peers: Peers,
 
     /// Servers to measure
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::ALL)]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::USUAL)]
     servers: Vec<Kind>,
 
     /// Round trip times in ms
@@ -114,12 +107,7 @@ pub fn run(args: &Args) -> Result<(), String> {
                     path.rtt_ms,
                     f64::from(path.loss_permille) / 10.0
                 );
-                let program = match kind {
-                    Kind::Needledrop => None,
-                    Kind::Nginx => Some(args.nginx.as_path()),
-                    Kind::Caddy => Some(args.caddy.as_path()),
-                };
-                let server = Server::start(*kind, &workshop, program)?;
+                let server = Server::start(*kind, &workshop, &args.peers, None)?;
                 let tally = measure(&server, &workshop, *path, args, round)?;
                 measured.entry((*path, *kind)).or_default().add(&tally);
             }
@@ -128,8 +116,8 @@ pub fn run(args: &Args) -> Result<(), String> {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let about = table::About {
         date: numbers::date(unix),
-        commit: commit(),
-        servers: servers::versions(args),
+        commit: servers::commit(),
+        servers: servers::versions(&args.servers, &args.peers),
         rate: args.rate.clone(),
         rounds: args.rounds,
         lasted: began.elapsed(),
@@ -147,20 +135,13 @@ pub fn run(args: &Args) -> Result<(), String> {
     Ok(())
 }
 
-/// The commit of the tree that this is run in.
-fn commit() -> String {
-    let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
-    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
-    if said.is_empty() { "unknown".to_owned() } else { said }
-}
-
 /// One server over one link: once without it, so that everything is in memory, then the starts.
 fn measure(server: &Server, workshop: &Workshop, path: Path, args: &Args, round: u64) -> Result<Tally, String> {
-    let cells = (server.kind().protocols().len() * OPENINGS.len()) as u32;
-    let warm_up = settings(server, workshop, 2 * workshop.tracks(), 8, None, round);
+    let cells = (server.kind().protocols(&args.peers).len() * OPENINGS.len()) as u32;
+    let warm_up = settings(server, workshop, args, (2 * workshop.tracks(), 8), None, round);
     go(Settings { openings: Mix::only(Opening::Full), ..warm_up })?;
     let link = format!("rtt={}ms,rate={},loss={}%", path.rtt_ms, args.rate, f64::from(path.loss_permille) / 10.0);
-    let tally = go(settings(server, workshop, cells * args.starts, STARTS_PER_SECOND, Some(link), round))?;
+    let tally = go(settings(server, workshop, args, (cells * args.starts, STARTS_PER_SECOND), Some(link), round))?;
     if tally.late.quantile(0.5).is_some_and(|late| late > Duration::from_millis(1)) {
         eprintln!("  the generator was late by {:?} in the median: is the machine busy?", tally.late.quantile(0.5));
     }
@@ -181,17 +162,17 @@ const OPENINGS: [Opening; 4] = [Opening::Full, Opening::Resumed, Opening::ZeroRt
 fn settings(
     server: &Server,
     workshop: &Workshop,
-    starts: u32,
-    per_second: u32,
+    args: &Args,
+    (starts, per_second): (u32, u32),
     link: Option<String>,
     seed: u64,
 ) -> Settings {
     let even = format!("even:{per_second}").parse().expect("a constant form");
     let mix = |kinds: Vec<String>| kinds.join(",");
-    let protocols = mix(server.kind().protocols().iter().map(Protocol::to_string).collect());
+    let protocols = mix(server.kind().protocols(&args.peers).iter().map(Protocol::to_string).collect());
     let openings = mix(OPENINGS.iter().map(Opening::to_string).collect());
     Settings {
-        source: source(server, workshop),
+        source: server.source(workshop),
         arrivals: even,
         trace: None,
         trace_speed: 1.0,
@@ -215,22 +196,8 @@ fn settings(
         ca: Some(workshop.ca().to_owned()),
         insecure: false,
         workers: 1,
+        awake: true,
         seed,
         timeout_ms: 10_000,
-    }
-}
-
-fn source(server: &Server, workshop: &Workshop) -> Source {
-    let listed = |url: String| Listed { url, ..Listed::default() };
-    let base = format!("https://localhost:{}", server.port());
-    match server.kind() {
-        Kind::Needledrop => Source::Signed {
-            base,
-            keys: workshop.keys(),
-            paths: workshop.paths().iter().cloned().map(listed).collect(),
-        },
-        Kind::Nginx | Kind::Caddy => {
-            Source::Urls(workshop.paths().iter().map(|path| listed(format!("{base}{path}"))).collect())
-        }
     }
 }

@@ -8,7 +8,8 @@ use needledrop_loadtest::{
     tally::{Latencies, Tally},
 };
 
-use super::{Measured, Path, servers::Kind};
+use super::{Measured, Path};
+use crate::servers::Kind;
 
 /// What stands above the table.
 pub struct About {

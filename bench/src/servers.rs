@@ -1,4 +1,4 @@
-//! The servers of the matrix: each gives the objects of one demo record over TLS, and over QUIC where it can.
+//! The servers that are compared: each gives the objects of one demo record over TLS, and over QUIC where it can.
 
 use std::{
     fmt,
@@ -9,7 +9,10 @@ use std::{
 };
 
 use needledrop_http::DevCerts;
-use needledrop_loadtest::measured::Protocol;
+use needledrop_loadtest::{
+    measured::Protocol,
+    settings::{Listed, Source},
+};
 
 /// How long a server may take until it accepts connections.
 const START_WITHIN: Duration = Duration::from_secs(15);
@@ -29,17 +32,43 @@ pub enum Kind {
     Nginx,
     /// Caddy: all three.
     Caddy,
+    /// h2o, where one is named: HTTP/1.1 and HTTP/2, and HTTP/3 of a newer one than Debian's.
+    H2o,
+}
+
+/// Where the others are.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Peers {
+    /// The nginx binary; with HTTP/3 in it, that is measured too
+    #[arg(long, env = "NGINX", default_value = "nginx", value_name = "FILE")]
+    pub nginx: PathBuf,
+
+    /// The Caddy binary
+    #[arg(long, env = "CADDY", default_value = "caddy", value_name = "FILE")]
+    pub caddy: PathBuf,
+
+    /// The h2o binary
+    #[arg(long, env = "H2O", default_value = "h2o", value_name = "FILE")]
+    pub h2o: PathBuf,
+}
+
+impl Peers {
+    /// Whether this nginx was built with HTTP/3.
+    fn nginx_has_h3(&self) -> bool {
+        said(&self.nginx, "-V").contains("http_v3_module")
+    }
 }
 
 impl Kind {
-    /// In the order of the table.
-    pub const ALL: [Kind; 3] = [Kind::Needledrop, Kind::Nginx, Kind::Caddy];
+    /// Those that a run without further words compares, in the order of the table.
+    pub const USUAL: [Kind; 3] = [Kind::Needledrop, Kind::Nginx, Kind::Caddy];
 
     /// What it speaks.
-    pub fn protocols(self) -> &'static [Protocol] {
+    pub fn protocols(self, peers: &Peers) -> &'static [Protocol] {
         match self {
-            Kind::Nginx => &[Protocol::H1, Protocol::H2],
-            Kind::Needledrop | Kind::Caddy => &[Protocol::H1, Protocol::H2, Protocol::H3],
+            Kind::Nginx if !peers.nginx_has_h3() => &[Protocol::H1, Protocol::H2],
+            Kind::H2o => &[Protocol::H1, Protocol::H2],
+            Kind::Needledrop | Kind::Nginx | Kind::Caddy => &[Protocol::H1, Protocol::H2, Protocol::H3],
         }
     }
 }
@@ -50,6 +79,7 @@ impl fmt::Display for Kind {
             Kind::Needledrop => "needledrop",
             Kind::Nginx => "nginx",
             Kind::Caddy => "caddy",
+            Kind::H2o => "h2o",
         })
     }
 }
@@ -77,7 +107,8 @@ impl Workshop {
             paths: Vec::new(),
         };
         eprintln!("making the record");
-        let server = Server::start(Kind::Needledrop, &workshop, None)?;
+        let port = free_port()?;
+        let server = Server::wait(Kind::Needledrop, &workshop, up(&workshop, port)?, port)?;
         let until = Instant::now() + RECORD_WITHIN;
         while workshop.find_tracks().len() < TRACKS {
             if Instant::now() > until {
@@ -123,6 +154,11 @@ impl Workshop {
         &self.paths
     }
 
+    /// How long the object at a path is.
+    pub fn bytes(&self, path: &str) -> std::io::Result<u64> {
+        Ok(std::fs::metadata(self.objects().join(path.trim_start_matches('/')))?.len())
+    }
+
     /// The certificate that clients trust.
     pub fn ca(&self) -> &Path {
         &self.certs.ca
@@ -142,16 +178,21 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts it on loopback and waits until it accepts connections.
-    pub fn start(kind: Kind, workshop: &Workshop, program: Option<&Path>) -> Result<Self, String> {
+    /// Starts it on loopback, on one core if one is named, and waits until it accepts connections.
+    pub fn start(kind: Kind, workshop: &Workshop, peers: &Peers, core: Option<u32>) -> Result<Self, String> {
         let port = free_port()?;
+        let command = match kind {
+            Kind::Needledrop => up(workshop, port)?,
+            Kind::Nginx => nginx(workshop, peers, port)?,
+            Kind::Caddy => caddy(workshop, peers, port)?,
+            Kind::H2o => h2o(workshop, peers, port)?,
+        };
+        Self::wait(kind, workshop, on_core(command, core), port)
+    }
+
+    fn wait(kind: Kind, workshop: &Workshop, mut command: Command, port: u16) -> Result<Self, String> {
         let errors = workshop.folder.path().join(format!("{kind}.log"));
         let log = std::fs::File::create(&errors).map_err(|error| format!("{}: {error}", errors.display()))?;
-        let mut command = match kind {
-            Kind::Needledrop => up(workshop, port)?,
-            Kind::Nginx => nginx(workshop, program.unwrap_or(Path::new("nginx")), port)?,
-            Kind::Caddy => caddy(workshop, program.unwrap_or(Path::new("caddy")), port)?,
-        };
         let told = |error: std::io::Error| format!("{kind} cannot be started: {error}");
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().map_err(told)?;
         let mut server = Self { kind, child, port };
@@ -177,6 +218,25 @@ impl Server {
     pub fn port(&self) -> u16 {
         self.port
     }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What to ask it for, as the load tester takes it.
+    pub fn source(&self, workshop: &Workshop) -> Source {
+        let listed = |url: String| Listed { url, ..Listed::default() };
+        let base = format!("https://localhost:{}", self.port);
+        match self.kind {
+            Kind::Needledrop => Source::Signed {
+                base,
+                keys: workshop.keys(),
+                paths: workshop.paths().iter().cloned().map(listed).collect(),
+            },
+            _ => Source::Urls(workshop.paths().iter().map(|path| listed(format!("{base}{path}"))).collect()),
+        }
+    }
 }
 
 impl Drop for Server {
@@ -187,6 +247,15 @@ impl Drop for Server {
     }
 }
 
+/// The same command, kept on one core.
+fn on_core(command: Command, core: Option<u32>) -> Command {
+    let Some(core) = core else { return command };
+    let mut pinned = Command::new("taskset");
+    pinned.args(["-c", &core.to_string()]).arg(command.get_program()).args(command.get_args());
+    pinned.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    pinned
+}
+
 fn up(workshop: &Workshop, port: u16) -> Result<Command, String> {
     let mut command = Command::new(&workshop.needledrop);
     let address = |port: u16| format!("127.0.0.1:{port}");
@@ -195,20 +264,27 @@ fn up(workshop: &Workshop, port: u16) -> Result<Command, String> {
     Ok(command)
 }
 
-fn nginx(workshop: &Workshop, program: &Path, port: u16) -> Result<Command, String> {
+fn nginx(workshop: &Workshop, peers: &Peers, port: u16) -> Result<Command, String> {
     let folder = workshop.folder.path();
     let config = folder.join("nginx.conf");
+    let quic = if peers.nginx_has_h3() {
+        format!("listen 127.0.0.1:{port} quic reuseport; http3 on; quic_gso on;")
+    } else {
+        String::new()
+    };
     let text = format!(
         "daemon off; master_process on; worker_processes 1; pid {dir}/nginx.pid; error_log stderr warn;
-         events {{ worker_connections 4096; }}
+         worker_rlimit_nofile 20000;
+         events {{ worker_connections 8192; }}
          http {{
            access_log {dir}/access.log combined buffer=64k;
            sendfile on; tcp_nopush on; tcp_nodelay on; open_file_cache max=1000;
+           keepalive_requests 1000000000; keepalive_timeout 120s; send_timeout 120s;
            types {{ audio/ogg ogg; audio/mp4 m4a; }}
            client_body_temp_path {dir}/t1; proxy_temp_path {dir}/t2; fastcgi_temp_path {dir}/t3;
            uwsgi_temp_path {dir}/t4; scgi_temp_path {dir}/t5;
            server {{
-             listen 127.0.0.1:{port} ssl http2;
+             listen 127.0.0.1:{port} ssl http2; {quic}
              ssl_certificate {certificate}; ssl_certificate_key {key};
              ssl_protocols TLSv1.3; ssl_early_data on; ssl_session_cache shared:s:8m;
              root {root};
@@ -220,12 +296,12 @@ fn nginx(workshop: &Workshop, program: &Path, port: u16) -> Result<Command, Stri
         root = workshop.objects().display(),
     );
     std::fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(&peers.nginx);
     command.arg("-c").arg(config).args(["-g", "user root;"]);
     Ok(command)
 }
 
-fn caddy(workshop: &Workshop, program: &Path, port: u16) -> Result<Command, String> {
+fn caddy(workshop: &Workshop, peers: &Peers, port: u16) -> Result<Command, String> {
     let folder = workshop.folder.path();
     let config = folder.join("Caddyfile");
     let text = format!(
@@ -237,9 +313,27 @@ fn caddy(workshop: &Workshop, program: &Path, port: u16) -> Result<Command, Stri
         root = workshop.objects().display(),
     );
     std::fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(&peers.caddy);
     command.args(["run", "--adapter", "caddyfile", "--config"]).arg(config);
     command.env("HOME", folder).env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder);
+    Ok(command)
+}
+
+fn h2o(workshop: &Workshop, peers: &Peers, port: u16) -> Result<Command, String> {
+    let folder = workshop.folder.path();
+    let config = folder.join("h2o.conf");
+    let text = format!(
+        "num-threads: 1\nmax-connections: 8192\npid-file: {dir}/h2o.pid\naccess-log: {dir}/h2o-access.log\n\
+         listen:\n  host: 127.0.0.1\n  port: {port}\n  ssl:\n    certificate-file: {certificate}\n    key-file: {key}\n\
+         hosts:\n  default:\n    paths:\n      /:\n        file.dir: {root}\n",
+        dir = folder.display(),
+        certificate = workshop.certs.server.display(),
+        key = workshop.certs.server_key.display(),
+        root = workshop.objects().display(),
+    );
+    std::fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
+    let mut command = Command::new(&peers.h2o);
+    command.arg("-c").arg(config);
     Ok(command)
 }
 
@@ -250,21 +344,30 @@ fn free_port() -> Result<u16, String> {
 }
 
 /// What the servers call themselves.
-pub fn versions(args: &super::Args) -> String {
-    let said = |program: &Path, flag: &str| {
-        let output = Command::new(program).arg(flag).output();
-        let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text).into_owned();
-        text.split_whitespace()
-            .find(|word| word.contains('.'))
-            .unwrap_or("unknown")
-            .trim_start_matches("nginx/")
-            .to_owned()
-    };
+pub fn versions(kinds: &[Kind], peers: &Peers) -> String {
     let version = |kind: &Kind| match kind {
         Kind::Needledrop => format!("needledrop {}", env!("CARGO_PKG_VERSION")),
-        Kind::Nginx => format!("nginx {}", said(&args.nginx, "-v")),
-        Kind::Caddy => format!("Caddy {}", said(&args.caddy, "version").trim_start_matches('v')),
+        Kind::Nginx => format!("nginx {}", number(&said(&peers.nginx, "-v")).trim_start_matches("nginx/")),
+        Kind::Caddy => format!("Caddy {}", number(&said(&peers.caddy, "version")).trim_start_matches('v')),
+        Kind::H2o => format!("h2o {}", number(&said(&peers.h2o, "--version"))),
     };
-    args.servers.iter().map(version).collect::<Vec<_>>().join(", ")
+    kinds.iter().map(version).collect::<Vec<_>>().join(", ")
+}
+
+fn number(text: &str) -> &str {
+    text.split_whitespace().find(|word| word.contains('.')).unwrap_or("unknown")
+}
+
+/// All that a program prints when asked with one flag.
+fn said(program: &Path, flag: &str) -> String {
+    let output = Command::new(program).arg(flag).output();
+    let text = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The commit of the tree that this is run in.
+pub fn commit() -> String {
+    let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    let said = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    if said.is_empty() { "unknown".to_owned() } else { said }
 }
