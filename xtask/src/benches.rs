@@ -54,6 +54,28 @@ pub fn overhead(tally: &mut Tally, args: &[String]) {
     }
 }
 
+/// Where the server's CPU goes, by kind of work, crate and symbol.
+pub fn profile(tally: &mut Tally, args: &[String]) {
+    let found = tally.step("profile: tools", || tools::ensure().and_then(|()| tools::ensure_one("perf", "linux-perf")));
+    if found && build(tally) {
+        tally.step("profile: run", || {
+            let mut job = Job::new(tools::venv_python(), &[])
+                .arg(tools::root().join("tests/e2e/hotspots.py"))
+                .arg("--binary")
+                .arg(tools::target().join("release/needledrop"))
+                .arg("--scratch")
+                .arg(tools::scratch().join("profile"))
+                .env("PYTHONDONTWRITEBYTECODE", "1")
+                .dir(&tools::root())
+                .minutes(10);
+            for arg in args {
+                job = job.arg(arg);
+            }
+            job.run()
+        });
+    }
+}
+
 fn build(tally: &mut Tally) -> bool {
     let packages = ["--package", "needledrop", "--package", "needledrop-bench", "--package", "needledrop-loadtest"];
     let args = [&["build", "--quiet", "--release"], packages.as_slice()].concat();

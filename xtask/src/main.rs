@@ -49,8 +49,10 @@ const RECIPES: &[Recipe] = &[
     },
     Recipe {
         name: "perf",
-        about: "check that ingest keeps its pace beside ffmpeg, on a few tracks",
-        more: "Usage: cargo xtask perf [TRACKS]\nMeasures the build that the tests use, by CPU time, beside ffmpeg doing the same six encodes.",
+        about: "check that ingest keeps its pace beside ffmpeg, and requests their instructions",
+        more: "Usage: cargo xtask perf [TRACKS | --renew]\nMeasures the build that the tests use: ingest by CPU time, beside ffmpeg doing the same six encodes;\n\
+               the server's instructions per request by callgrind, beside bench/instructions.tsv. With --renew\n\
+               only these are counted, and become the baseline.",
         run: perf::check,
     },
     Recipe {
@@ -86,6 +88,12 @@ const RECIPES: &[Recipe] = &[
         more: "Builds in release, needs two cores; further arguments go to `needledrop-bench overhead`.\n\
                Writes bench/results/overhead.md.",
         run: benches::overhead,
+    },
+    Recipe {
+        name: "profile",
+        about: "where the server's CPU goes while it serves hits: by kind of work, crate and symbol",
+        more: "Usage: cargo xtask profile h1|h2|h3 [--seconds N] [--chunk BYTES]\nBuilds in release, samples with perf.",
+        run: benches::profile,
     },
     Recipe { name: "fmt", about: "check the formatting", more: "Fix with `cargo fmt --all`.", run: steps::fmt },
     Recipe {
