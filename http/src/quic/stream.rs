@@ -138,11 +138,13 @@ pub(super) struct RecvStream {
     allowed: usize,
     has_ended: bool,
     uni: Option<Uni>,
+    /// A task reads on (see [`follow`]).
+    is_followed: bool,
 }
 
 impl RecvStream {
     fn new(connection: Connection, id: StreamId, allowed: usize, uni: Option<Uni>) -> Self {
-        Self { connection, id, allowed, has_ended: false, uni }
+        Self { connection, id, allowed, has_ended: false, uni, is_followed: false }
     }
 
     /// Takes in what came on a unidirectional stream, or its end.
@@ -156,12 +158,43 @@ impl RecvStream {
             self.connection.close(varint(code.value()), b"");
         }
     }
+
+    /// From its type on, a table's stream is read by a task: h3 asks for no more, and would not see it end.
+    fn hand_on(&mut self) {
+        if let Some(uni) = self.uni.take_if(|uni| uni.is_table()) {
+            self.is_followed = true;
+            tokio::spawn(follow(self.connection.clone(), self.id, uni, self.allowed));
+        }
+    }
+}
+
+/// Reads a stream of instructions to the end of the connection, at most so many bytes. It must not end before (RFC 9204
+/// 4.2).
+async fn follow(connection: Connection, id: StreamId, mut uni: Uni, mut allowed: usize) {
+    let code = loop {
+        match poll_fn(|cx| connection.poll_read(id, cx)).await {
+            Ok(Some(bytes)) => {
+                let Some(left) = allowed.checked_sub(bytes.len()) else { break Code::H3_EXCESSIVE_LOAD };
+                allowed = left;
+                // Priorities are said on the control stream.
+                if let Err(code) = uni.read(&bytes, |_, _| {}) {
+                    break code;
+                }
+            }
+            Ok(None) | Err(Broken::ByPeer(_)) => break Code::H3_CLOSED_CRITICAL_STREAM,
+            Err(Broken::Closed | Broken::Lost(_)) => return,
+        }
+    };
+    connection.close(varint(code.value()), b"");
 }
 
 impl quic::RecvStream for RecvStream {
     type Buf = Bytes;
 
     fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, StreamErrorIncoming>> {
+        if self.is_followed {
+            return Poll::Pending;
+        }
         let read = ready!(self.connection.poll_read(self.id, cx));
         let read = read.inspect_err(|_| self.has_ended = true).map_err(stream_error)?;
         self.listen(read.as_deref());
@@ -175,6 +208,7 @@ impl quic::RecvStream for RecvStream {
             return Poll::Ready(Err(StreamErrorIncoming::StreamTerminated { error_code: code }));
         };
         self.allowed = left;
+        self.hand_on();
         // What is small must not hold on to the datagram that it came in, let alone to all that came with it.
         let is_alone = piece.is_unique();
         Poll::Ready(Ok(Some(if is_alone { piece } else { Bytes::copy_from_slice(&piece) })))

@@ -65,12 +65,14 @@ impl Uni {
         Ok(())
     }
 
+    /// Whether it carries instructions about a table: h3 reads its type and then no more.
+    pub(super) fn is_table(&self) -> bool {
+        matches!(self.at, At::Encoder | At::Decoder | At::Cancellation)
+    }
+
     /// The stream has ended. h3 knows about the control stream.
     pub(super) fn end(&self) -> Result<(), Code> {
-        match self.at {
-            At::Encoder | At::Decoder | At::Cancellation => Err(Code::H3_CLOSED_CRITICAL_STREAM),
-            _ => Ok(()),
-        }
+        if self.is_table() { Err(Code::H3_CLOSED_CRITICAL_STREAM) } else { Ok(()) }
     }
 
     /// Where it goes on, and behind how many bytes; None if what comes next is not whole.
