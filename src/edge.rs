@@ -257,6 +257,7 @@ pub fn run(args: &Args, config: config::Edge, data: &Path) -> Result<ExitCode, S
     let edge = Edge::new(name.clone(), keys.clone(), config.public.clone().unwrap_or_default(), shelf.clone())
         .limited(admission);
     serve::block_on(async move {
+        let mut stops = serve::Stops::watch()?;
         shelf.upstream.start_checks();
         let doors = Doors::bind_with(doors_config, given).map_err(|error| error.to_string())?;
         for address in doors.plain_addrs() {
@@ -267,7 +268,11 @@ pub fn run(args: &Args, config: config::Edge, data: &Path) -> Result<ExitCode, S
         }
         shelf.metrics.add_doors(doors.counters());
         let admin = office.open(&name, &shelf, &keys, given_admin)?;
-        office.catch_up(&shelf).await;
+        // Neighbours may take their time; nobody has to wait for them to stop us.
+        tokio::select! {
+            () = office.catch_up(&shelf) => {}
+            () = stops.come() => return Ok(ExitCode::SUCCESS),
+        }
         let public = doors.sockets().map_err(|error| format!("cannot copy the listening sockets: {error}"))?;
         let running = doors.serve(Arc::new(edge));
         let (admin_running, admin) = admin.map_or_else(Default::default, |(running, sockets)| (Some(running), sockets));
@@ -290,10 +295,7 @@ pub fn run(args: &Args, config: config::Edge, data: &Path) -> Result<ExitCode, S
         let hangup = tokio::spawn(serve::on_hangup(reload(certificates, tickets, notify.clone())));
         let alive = tokio::spawn(notify.clone().keep_alive());
         tokio::select! {
-            stopped = serve::until_stopped() => {
-                stopped?;
-                notify.stopping();
-            }
+            () = stops.come() => notify.stopping(),
             () = taken_over(wished, &shelf, &running, drain) => println!("edge handed over; draining"),
         }
         for task in [following, neighbours, hangup] {

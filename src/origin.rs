@@ -61,11 +61,12 @@ pub fn run(config: config::Origin, data: &Path) -> Result<ExitCode, String> {
         .map_err(|error| format!("{error}; `needledrop certs` makes certificates for development"))?;
     let vault = Vault::at(config::vault(data));
     serve::block_on(async move {
+        let mut stops = serve::Stops::watch()?;
         let doors = bind(listen, &certificates, &client_ca)?;
         let running = doors.0.serve(Arc::new(Origin::new(vault)));
         println!("origin on https://{} for edges of {}", doors.1, client_ca.display());
         let hangup = tokio::spawn(serve::on_hangup(Arc::new(move || reload(&certificates))));
-        serve::until_stopped().await?;
+        stops.come().await;
         hangup.abort();
         serve::drain(vec![running], DRAIN).await;
         Ok(ExitCode::SUCCESS)

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use needledrop_http::{Drained, Running};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Runs a role on a runtime of all cores.
 pub fn block_on<F>(role: F) -> Result<ExitCode, String>
@@ -20,12 +20,28 @@ where
     code
 }
 
-/// Waits for Ctrl-C or SIGTERM.
-pub async fn until_stopped() -> Result<(), String> {
-    let mut term = signal(SignalKind::terminate()).map_err(|error| format!("cannot watch for SIGTERM: {error}"))?;
-    tokio::select! {
-        pressed = tokio::signal::ctrl_c() => pressed.map_err(|error| format!("cannot watch for Ctrl-C: {error}")),
-        _ = term.recv() => Ok(()),
+/// Ctrl-C and SIGTERM. Watched from before the doors open: whoever could connect can also stop us in order.
+pub struct Stops {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stops {
+    /// From now on neither ends the process by itself. Must run inside a runtime.
+    pub fn watch() -> Result<Self, String> {
+        let watch = |kind, name| signal(kind).map_err(|error| format!("cannot watch for {name}: {error}"));
+        Ok(Self {
+            interrupt: watch(SignalKind::interrupt(), "Ctrl-C")?,
+            terminate: watch(SignalKind::terminate(), "SIGTERM")?,
+        })
+    }
+
+    /// Waits for one of them, or finds that it has come.
+    pub async fn come(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 

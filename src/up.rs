@@ -96,6 +96,7 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
     let (listing, library) = Listing::open(source.vault.clone())?;
 
     serve::block_on(async move {
+        let mut stops = serve::Stops::watch()?;
         let (origin, upstream) = start_origin(&certs, &source.vault)?;
         let identity = Identity { certificate: certs.edge.clone(), key: certs.edge_key.clone() };
         let cache = config::Edge { cache_size: config.cache_size.clone(), ..config::Edge::default() };
@@ -126,7 +127,7 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         tell(&addresses, listing.now().tracks.len(), &source, &certs);
         let stop = Arc::new(AtomicBool::new(false));
         let maker = source.start(stop.clone(), ingesting);
-        serve::until_stopped().await?;
+        stops.come().await;
         eprintln!("\nstopping");
         stop.store(true, Ordering::Relaxed);
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
