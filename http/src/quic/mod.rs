@@ -290,8 +290,10 @@ async fn serve<H: Handler>(quic: Connection, local_port: u16, shared: Arc<Shared
                 let (exchange, alive, who) = (Arc::clone(&shared.exchange), quic.clone(), Arc::clone(&who));
                 shared.stop.tasks.spawn(requests.track_future(async move {
                     tokio::select! {
-                        () = alive.closed() => {}
+                        // A last acknowledgement and the close behind it come together: the answer hears of it first.
+                        biased;
                         () = request(resolver, &who, exchange) => {}
+                        () = alive.closed() => {}
                     }
                 }));
             }
