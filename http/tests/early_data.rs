@@ -15,6 +15,8 @@ use tokio::time::{sleep, timeout};
 use world::{World, client_tls};
 
 const SOON: Duration = Duration::from_secs(5);
+/// What the first answer of the server takes to its client: enough to make a request on a busy machine.
+const CLIENT_THINKS: Duration = Duration::from_millis(150);
 
 /// Carries datagrams between one client and the server, keeps what the client sends, and may stop carrying it once the
 /// server has answered: then the server never learns that the handshake is complete.
@@ -60,6 +62,11 @@ impl Relay {
                         let _ = back.as_ref().unwrap().send(&up[..len]).await;
                     }
                     Ok(len) = from_server => {
+                        if cutting.load(Ordering::Relaxed) && !has_answered {
+                            // With the server's hello the client's early data ends. Without a way between the two that
+                            // takes time, the hello is there before the client has made its request.
+                            sleep(CLIENT_THINKS).await;
+                        }
                         has_answered = true;
                         let _ = front.send_to(&down[..len], client.unwrap()).await;
                     }
