@@ -77,7 +77,6 @@ table! {
         handshake_crowded: "TLS and QUIC handshakes ended because too many were under way",
         quic_refused: "QUIC connections refused because all places were taken",
         quic_retried: "QUIC clients asked to prove their address first",
-        quic_flooded: "QUIC connections closed for packets that bring nothing",
         head_late: "Requests whose head took too long",
         head_refused: "Requests whose head was malformed or too large",
         target_too_long: "Requests answered 414",

@@ -110,6 +110,35 @@ async fn what_nobody_understands_is_passed_over() {
     assert!(quic.close_reason().is_none());
 }
 
+/// A counter of the doors.
+fn counter(world: &World, wanted: &str) -> u64 {
+    let mut found = None;
+    world.counters.each(|name, _, value| found = if name == wanted { Some(value) } else { found });
+    found.expect("a counter of this name")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_breaks_the_rules_is_cut_off_and_counted() {
+    let world = World::open();
+    let (_endpoint, quic) = quic_connection(world.quic, client_tls(&world.certs.ca, None, "h3")).await.unwrap();
+    let _control = control(&quic).await;
+    // A head that is said to have 200,000 bytes (RFC 9000 16): stopped behind the first 64 KiB of it.
+    let (mut send, _recv) = quic.open_bi().await.unwrap();
+    let frame = [&[0x01, 0x80, 0x03, 0x0d, 0x40][..], &[0; 70_000]].concat();
+    let _ = timeout(SOON, send.write_all(&frame)).await.unwrap();
+    timeout(SOON, send.stopped()).await.unwrap().unwrap();
+    assert_eq!((counter(&world, "h3_request_too_long"), counter(&world, "h3_broken")), (1, 0));
+    assert!(quic.close_reason().is_none(), "one request only");
+    // The stream of QPACK's encoder must not end (RFC 9204 4.2).
+    let mut encoder = quic.open_uni().await.unwrap();
+    encoder.write_all(&[0x02]).await.unwrap();
+    encoder.finish().unwrap();
+    let closed = timeout(SOON, quic.closed()).await.unwrap();
+    let quinn::ConnectionError::ApplicationClosed(close) = closed else { panic!("{closed}") };
+    assert_eq!(close.error_code, 0x104u32.into());
+    assert_eq!(counter(&world, "h3_broken"), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_moves_in_the_middle_of_a_track_keeps_playing() {
     let world = World::open();

@@ -264,7 +264,8 @@ async fn serve<H: Handler>(quic: Connection, local_port: u16, shared: Arc<Shared
         .max_field_section_size(u64::from(shared.exchange.limits.head_bytes))
         // Some clients wait for ever behind the frame that greases a stream's end.
         .send_grease(false);
-    let adapted = Adapted::new(quic.clone(), shared.exchange.limits.h3_request_bytes);
+    let exchange = &shared.exchange;
+    let adapted = Adapted::new(quic.clone(), exchange.limits.h3_request_bytes, Arc::clone(&exchange.counters));
     let mut connection = match builder.build::<_, Bytes>(adapted).await {
         Ok(connection) => connection,
         Err(error) => return tracing::debug!(%error, protocol = "h3", "connection ended early"),

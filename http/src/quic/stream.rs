@@ -16,6 +16,7 @@ use quinn_proto::{ConnectionError, Dir, StreamId, VarInt};
 
 use super::connection::{Broken, Connection};
 use super::uni::Uni;
+use crate::counters::Counters;
 
 /// Bytes a peer may send on a unidirectional stream (control, QPACK): a long connection re-prioritises, nothing more.
 const UNI_BYTES: usize = 1024 * 1024;
@@ -25,16 +26,28 @@ const UNI_BYTES: usize = 1024 * 1024;
 pub(super) struct Adapted {
     connection: Connection,
     request_bytes: usize,
+    counters: Arc<Counters>,
 }
 
 impl Adapted {
-    pub(super) fn new(connection: Connection, request_bytes: usize) -> Self {
-        Self { connection, request_bytes }
+    pub(super) fn new(connection: Connection, request_bytes: usize, counters: Arc<Counters>) -> Self {
+        Self { connection, request_bytes, counters }
+    }
+
+    fn recv(&self, id: StreamId, allowed: usize, uni: Option<Uni>) -> RecvStream {
+        RecvStream { adapted: self.clone(), id, allowed, has_ended: false, uni, is_followed: false }
+    }
+
+    /// Ends the connection; unless that is in order, for an error of the peer's.
+    fn break_off(&self, code: Code) {
+        if code != Code::H3_NO_ERROR {
+            self.counters.h3_broken.bump();
+        }
+        self.connection.close(varint(code.value()), b"");
     }
 
     fn bidi<B>(&self, id: StreamId) -> BidiStream<B> {
-        let recv = RecvStream::new(self.connection.clone(), id, self.request_bytes, None);
-        BidiStream { send: SendStream::new(self.connection.clone(), id), recv }
+        BidiStream { send: SendStream::new(self.connection.clone(), id), recv: self.recv(id, self.request_bytes, None) }
     }
 }
 
@@ -44,7 +57,7 @@ impl<B: Buf> quic::Connection<B> for Adapted {
 
     fn poll_accept_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<RecvStream, ConnectionErrorIncoming>> {
         let id = ready!(self.connection.poll_accept(Dir::Uni, cx)).map_err(connection_error)?;
-        Poll::Ready(Ok(RecvStream::new(self.connection.clone(), id, UNI_BYTES, Some(Uni::default()))))
+        Poll::Ready(Ok(self.recv(id, UNI_BYTES, Some(Uni::default()))))
     }
 
     fn poll_accept_bidi(&mut self, cx: &mut Context<'_>) -> Poll<Result<BidiStream<B>, ConnectionErrorIncoming>> {
@@ -73,7 +86,7 @@ impl<B: Buf> quic::OpenStreams<B> for Adapted {
 
     fn close(&mut self, code: Code, _reason: &[u8]) {
         // The reason is for people who read the other end's log; the code says it.
-        self.connection.close(varint(code.value()), b"");
+        self.break_off(code);
     }
 }
 
@@ -132,7 +145,7 @@ impl<B: Buf> quic::SendStream<B> for BidiStream<B> {
 
 /// The peer's half of a stream. Dropped before its end, the peer is asked to stop.
 pub(super) struct RecvStream {
-    connection: Connection,
+    adapted: Adapted,
     id: StreamId,
     /// Bytes the peer may still send.
     allowed: usize,
@@ -143,19 +156,15 @@ pub(super) struct RecvStream {
 }
 
 impl RecvStream {
-    fn new(connection: Connection, id: StreamId, allowed: usize, uni: Option<Uni>) -> Self {
-        Self { connection, id, allowed, has_ended: false, uni, is_followed: false }
-    }
-
     /// Takes in what came on a unidirectional stream, or its end.
     fn listen(&mut self, read: Option<&[u8]>) {
         let Some(uni) = &mut self.uni else { return };
         let heard = match read {
-            Some(bytes) => uni.read(bytes, |stream, priority| self.connection.reprioritise(stream, priority)),
+            Some(bytes) => uni.read(bytes, |stream, priority| self.adapted.connection.reprioritise(stream, priority)),
             None => uni.end(),
         };
         if let Err(code) = heard {
-            self.connection.close(varint(code.value()), b"");
+            self.adapted.break_off(code);
         }
     }
 
@@ -163,16 +172,16 @@ impl RecvStream {
     fn hand_on(&mut self) {
         if let Some(uni) = self.uni.take_if(|uni| uni.is_table()) {
             self.is_followed = true;
-            tokio::spawn(follow(self.connection.clone(), self.id, uni, self.allowed));
+            tokio::spawn(follow(self.adapted.clone(), self.id, uni, self.allowed));
         }
     }
 }
 
 /// Reads a stream of instructions to the end of the connection, at most so many bytes. It must not end before (RFC 9204
 /// 4.2).
-async fn follow(connection: Connection, id: StreamId, mut uni: Uni, mut allowed: usize) {
+async fn follow(adapted: Adapted, id: StreamId, mut uni: Uni, mut allowed: usize) {
     let code = loop {
-        match poll_fn(|cx| connection.poll_read(id, cx)).await {
+        match poll_fn(|cx| adapted.connection.poll_read(id, cx)).await {
             Ok(Some(bytes)) => {
                 let Some(left) = allowed.checked_sub(bytes.len()) else { break Code::H3_EXCESSIVE_LOAD };
                 allowed = left;
@@ -185,7 +194,7 @@ async fn follow(connection: Connection, id: StreamId, mut uni: Uni, mut allowed:
             Err(Broken::Closed | Broken::Lost(_)) => return,
         }
     };
-    connection.close(varint(code.value()), b"");
+    adapted.break_off(code);
 }
 
 impl quic::RecvStream for RecvStream {
@@ -195,7 +204,7 @@ impl quic::RecvStream for RecvStream {
         if self.is_followed {
             return Poll::Pending;
         }
-        let read = ready!(self.connection.poll_read(self.id, cx));
+        let read = ready!(self.adapted.connection.poll_read(self.id, cx));
         let read = read.inspect_err(|_| self.has_ended = true).map_err(stream_error)?;
         self.listen(read.as_deref());
         let Some(piece) = read else {
@@ -204,6 +213,9 @@ impl quic::RecvStream for RecvStream {
         };
         let Some(left) = self.allowed.checked_sub(piece.len()) else {
             let code = Code::H3_EXCESSIVE_LOAD.value();
+            if self.id.dir() == Dir::Bi {
+                self.adapted.counters.h3_request_too_long.bump();
+            }
             self.stop_sending(code);
             return Poll::Ready(Err(StreamErrorIncoming::StreamTerminated { error_code: code }));
         };
@@ -216,7 +228,7 @@ impl quic::RecvStream for RecvStream {
 
     fn stop_sending(&mut self, code: u64) {
         self.has_ended = true;
-        self.connection.stop(self.id, varint(code));
+        self.adapted.connection.stop(self.id, varint(code));
     }
 
     fn recv_id(&self) -> quic::StreamId {
@@ -227,7 +239,7 @@ impl quic::RecvStream for RecvStream {
 impl Drop for RecvStream {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.connection.stop(self.id, varint(Code::H3_NO_ERROR.value()));
+            self.adapted.connection.stop(self.id, varint(Code::H3_NO_ERROR.value()));
         }
     }
 }
