@@ -20,7 +20,7 @@ use tokio_rustls::server::TlsStream;
 use crate::certificates::{CertificateError, Certificates};
 use crate::counters::Counters;
 use crate::exchange::{Exchange, Handler, alt_svc};
-use crate::first_flight::{Cork, FirstFlight};
+use crate::first_flight::{Cork, FirstFlight, Flushes};
 use crate::h1;
 use crate::h2;
 use crate::handshakes::Handshakes;
@@ -403,7 +403,7 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
             peer.resumed = stream.get_ref().1.handshake_kind().map(|kind| kind == HandshakeKind::Resumed);
             peer.identity = tls::identity(stream.get_ref().1.peer_certificates());
             let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            let stream = FirstFlight::new(stream);
+            let stream = FirstFlight::new(stream, if is_h2 { Flushes::Together } else { Flushes::AtOnce });
             if is_h2 {
                 peer.protocol = Protocol::H2;
                 h2::serve(stream, peer, Arc::clone(&shared.exchange)).await;

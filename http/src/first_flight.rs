@@ -6,8 +6,9 @@
 //! segment, then of three, then in full ones; the frames of an HTTP/2 body grow likewise. After a silence the window
 //! is small again (RFC 5681 4.1), and so are the pieces.
 //!
-//! Small records are made in one go and leave with one system call: while [`FirstFlight`] makes them, the [`Cork`]
-//! below TLS takes nothing, so that they gather inside TLS until the writer flushes.
+//! A window is counted in segments, so it also matters that they are full. Small records are made in one go and leave
+//! with one system call: while [`FirstFlight`] makes them, the [`Cork`] below TLS takes nothing, so that they gather
+//! inside TLS until the writer flushes.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -41,9 +42,9 @@ struct Step {
 /// The first window is 14 KB, and a page of sound is 8 KB: every segment of it counts. The next two windows reach to
 /// 64 KiB, the first chunk a player asks for; a third of the records loses at most two segments at a window's end.
 const RECORDS: [Step; 2] = [Step { until: 16 * 1024, bytes: SEGMENT }, Step { until: 64 * 1024, bytes: 3 * SEGMENT }];
-/// Frames fill records. Each frame is a write of its own, so they are larger and end earlier.
+/// Frames fill records. Beyond two windows a player has begun, and full frames cost less.
 const FRAMES: [Step; 2] = [
-    Step { until: 16 * 1024, bytes: 2 * SEGMENT - FRAME_HEADER },
+    Step { until: 16 * 1024, bytes: SEGMENT - FRAME_HEADER },
     Step { until: 32 * 1024, bytes: 3 * SEGMENT - FRAME_HEADER },
 ];
 
@@ -95,11 +96,28 @@ impl FirstFrames {
 pub(crate) struct FirstFlight<S> {
     inner: TlsStream<Cork<S>>,
     flight: Flight,
+    flushes: Flushes,
+    /// Records were made since the last flush was asked for.
+    has_gathered: bool,
+    /// A flush was answered and not done; it is when so many reads have found nothing.
+    put_off_for: u8,
+}
+
+/// What a flush during the first flight does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flushes {
+    /// It flushes.
+    AtOnce,
+    /// It is put off until the task's next turn, for which it is woken: for a writer that flushes after each of its
+    /// frames, each of which would end in a segment that is not full. Such a writer ends its turns with a flush, and
+    /// that of a turn in which nothing was written is done. One that only reads is helped by its second vain read.
+    Together,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
-    pub(crate) fn new(inner: TlsStream<Cork<S>>) -> Self {
-        Self { inner, flight: Flight::new(&RECORDS, Instant::now()) }
+    pub(crate) fn new(inner: TlsStream<Cork<S>>, flushes: Flushes) -> Self {
+        let flight = Flight::new(&RECORDS, Instant::now());
+        Self { inner, flight, flushes, has_gathered: false, put_off_for: 0 }
     }
 
     /// Makes records of the steps' sizes out of as much as TLS has room for. They leave with the next flush, or with
@@ -121,6 +139,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
                 Poll::Ready(Ok(bytes)) if bytes > 0 => {
                     taken += bytes;
                     self.flight.took(bytes);
+                    self.has_gathered = true;
                 }
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 // TLS is full.
@@ -167,7 +186,17 @@ fn window<'a>(
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FirstFlight<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_read(cx, buf)
+        let result = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if self.put_off_for > 0 && result.is_pending() {
+            self.put_off_for -= 1;
+            if self.put_off_for > 0 {
+                cx.waker().wake_by_ref();
+            } else if let Poll::Ready(Err(error)) = Pin::new(&mut self.inner).poll_flush(cx) {
+                // If it has to wait instead, the socket wakes this task, and the next write or flush goes on with it.
+                return Poll::Ready(Err(error));
+            }
+        }
+        result
     }
 }
 
@@ -197,6 +226,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FirstFlight<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.flushes == Flushes::Together && self.has_gathered {
+            (self.has_gathered, self.put_off_for) = (false, 2);
+            cx.waker().wake_by_ref();
+            return Poll::Ready(Ok(()));
+        }
+        self.put_off_for = 0;
+        self.has_gathered = false;
         Pin::new(&mut self.inner).poll_flush(cx)
     }
 
