@@ -285,13 +285,13 @@ impl Crowd {
         self.present.set(self.present.get() + 1);
         self.world.tally().listeners += 1;
         let (present, cut) = (self.present.clone(), self.cut.clone());
-        tokio::task::spawn_local(async move {
+        tokio::task::spawn_local(self.world.turn(async move {
             tokio::select! {
                 () = listener => {}
                 () = cut.cancelled() => {}
             }
             present.set(present.get() - 1);
-        });
+        }));
     }
 
     /// Keeps in the timeline how many are there, for ever.

@@ -17,7 +17,7 @@ use crate::{
     settings::{Popularity, Settings},
     sounds::Sounds,
     tally::Tally,
-    timer::Timer,
+    timer::{Timer, Turn},
     verify::Book,
 };
 
@@ -76,6 +76,11 @@ impl World {
     /// Time since the run began; none before.
     pub fn since(&self, at: Instant) -> Duration {
         at.saturating_duration_since(self.began)
+    }
+
+    /// A listener's task: goes first when an instant has come that it waits for.
+    pub fn turn<F: Future>(&self, listener: F) -> Turn<F> {
+        self.timer.turn(listener)
     }
 
     /// Waits for an instant and counts how late this was; one that is past already is not waited for.
