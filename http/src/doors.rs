@@ -20,7 +20,7 @@ use tokio_rustls::server::TlsStream;
 use crate::certificates::{CertificateError, Certificates};
 use crate::counters::Counters;
 use crate::exchange::{Exchange, Handler, alt_svc};
-use crate::first_flight::{Cork, FirstFlight, Flushes};
+use crate::first_flight::{Cork, FirstFlight, Together};
 use crate::h1;
 use crate::h2;
 use crate::handshakes::Handshakes;
@@ -402,13 +402,13 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
             peer.secure = true;
             peer.resumed = stream.get_ref().1.handshake_kind().map(|kind| kind == HandshakeKind::Resumed);
             peer.identity = tls::identity(stream.get_ref().1.peer_certificates());
-            let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-            let stream = FirstFlight::new(stream, if is_h2 { Flushes::Together } else { Flushes::AtOnce });
-            if is_h2 {
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 peer.protocol = Protocol::H2;
-                h2::serve(stream, peer, Arc::clone(&shared.exchange)).await;
+                let together = Together::default();
+                let stream = FirstFlight::new(stream, Some(together.clone()));
+                h2::serve(stream, together, peer, Arc::clone(&shared.exchange)).await;
             } else {
-                h1::serve(stream, peer, Arc::clone(&shared.exchange)).await;
+                h1::serve(FirstFlight::new(stream, None), peer, Arc::clone(&shared.exchange)).await;
             }
         }
         _ => h1::serve(stream, peer, Arc::clone(&shared.exchange)).await,

@@ -8,10 +8,12 @@
 //!
 //! A window is counted in segments, so it also matters that they are full. Small records are made in one go and leave
 //! with one system call: while [`FirstFlight`] makes them, the [`Cork`] below TLS takes nothing, so that they gather
-//! inside TLS until the writer flushes.
+//! inside TLS until the writer flushes. The full records of HTTP/2, whose library would write and flush each frame by
+//! itself, gather in the same way for as long as the connection lives.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -30,6 +32,12 @@ const FRAME_HEADER: usize = 9;
 /// A connection that was silent for so long has lost its window: the kernel takes it back after one retransmission
 /// timeout, at least 200 ms and a round trip and more.
 const SILENCE: Duration = Duration::from_secs(1);
+/// What TLS may hold that the socket has not taken: an answer of 64 KiB with its head leaves as one.
+pub(crate) const TLS_BUFFER_BYTES: usize = 68 * 1024;
+/// Whole records of which more than fits is made, so that none of them is cut short. Unit: bytes.
+const WHOLE_RECORDS: usize = 64 * 1024;
+/// A full record's worth (RFC 8446 5.1). Unit: bytes.
+const RECORD: usize = 16 * 1024;
 /// Slices that one record is gathered from; what lies beyond goes into the next.
 const SLICES: usize = 8;
 
@@ -83,10 +91,11 @@ impl FirstFrames {
         Self(Arc::new(Mutex::new(Flight::new(&FRAMES, Instant::now()))))
     }
 
-    /// How many of `bytes` that can be sent go into the next frame. They count as sent.
+    /// How many of `bytes` that can be sent go into the next frame: no more than fills a record with its header, which
+    /// would otherwise need a second record for nine bytes. They count as sent.
     pub(crate) fn next(&self, bytes: usize) -> usize {
         let mut flight = self.0.lock().expect("no code panics while holding it");
-        let bytes = flight.piece(Instant::now()).map_or(bytes, |piece| piece.min(bytes));
+        let bytes = flight.piece(Instant::now()).unwrap_or(RECORD - FRAME_HEADER).min(bytes);
         flight.took(bytes);
         bytes
     }
@@ -96,28 +105,58 @@ impl FirstFrames {
 pub(crate) struct FirstFlight<S> {
     inner: TlsStream<Cork<S>>,
     flight: Flight,
-    flushes: Flushes,
+    /// Who flushes together what was written and flushed by the frame; None where a flush flushes.
+    together: Option<Together>,
     /// Records were made since the last flush was asked for.
     has_gathered: bool,
-    /// A flush was answered and not done; it is when so many reads have found nothing.
-    put_off_for: u8,
 }
 
-/// What a flush during the first flight does.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Flushes {
-    /// It flushes.
-    AtOnce,
-    /// It is put off until the task's next turn, for which it is woken: for a writer that flushes after each of its
-    /// frames, each of which would end in a segment that is not full. Such a writer ends its turns with a flush, and
-    /// that of a turn in which nothing was written is done. One that only reads is helped by its second vain read.
-    Together,
+/// For a writer that flushes after each of its frames, each of which would end in a segment that is not full, and cost a
+/// system call: its flushes are put off until its turn is over. Clones are of the same.
+#[derive(Clone, Default)]
+pub(crate) struct Together(Arc<Flushes>);
+
+#[derive(Default)]
+struct Flushes {
+    /// A flush was answered and not done.
+    is_put_off: AtomicBool,
+    /// Somebody asks [`Together::is_due`] at the end of each turn; else the task is woken for another one.
+    is_attended: AtomicBool,
+}
+
+impl Together {
+    /// Promises that [`is_due`](Self::is_due) will be asked.
+    pub(crate) fn attend(&self) {
+        self.0.is_attended.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a flush was put off. It is done when the stream is read next and has nothing.
+    pub(crate) fn is_due(&self) -> bool {
+        self.0.is_put_off.load(Ordering::Relaxed)
+    }
+
+    fn put_off(&self, cx: &Context<'_>) {
+        self.0.is_put_off.store(true, Ordering::Relaxed);
+        if !self.0.is_attended.load(Ordering::Relaxed) {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    fn done(&self) {
+        self.0.is_put_off.store(false, Ordering::Relaxed);
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
-    pub(crate) fn new(inner: TlsStream<Cork<S>>, flushes: Flushes) -> Self {
+    pub(crate) fn new(mut inner: TlsStream<Cork<S>>, together: Option<Together>) -> Self {
+        inner.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
         let flight = Flight::new(&RECORDS, Instant::now());
-        Self { inner, flight, flushes, has_gathered: false, put_off_for: 0 }
+        Self { inner, flight, together, has_gathered: false }
+    }
+
+    /// The size of the next piece that is to gather; None where nothing is.
+    fn piece(&mut self, now: Instant) -> Option<usize> {
+        self.flight.piece(now).or(self.together.is_some().then_some(RECORD))
     }
 
     /// Makes records of the steps' sizes out of as much as TLS has room for. They leave with the next flush, or with
@@ -150,7 +189,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
                     break Pin::new(&mut self.inner).poll_write_vectored(cx, &slices[..count]);
                 }
             }
-            match self.flight.piece(now).filter(|_| taken < total) {
+            match self.piece(now).filter(|_| taken < total) {
                 Some(bytes) => piece = bytes,
                 None => break Poll::Ready(Ok(taken)),
             }
@@ -158,6 +197,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
         self.inner.get_mut().0.is_in = false;
         result
     }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
+    fn flush_now(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.has_gathered = false;
+        if let Some(together) = &self.together {
+            together.done();
+        }
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+}
+
+/// How many of `bytes` TLS is given at once: all of them if it may hold them, else so many as make full records.
+fn at_once(bytes: usize) -> usize {
+    if bytes <= TLS_BUFFER_BYTES { bytes } else { WHOLE_RECORDS }
 }
 
 /// Up to `bytes` of these, after the first `skipped`, into `slices`; how many slices.
@@ -187,12 +241,9 @@ fn window<'a>(
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FirstFlight<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.inner).poll_read(cx, buf);
-        if self.put_off_for > 0 && result.is_pending() {
-            self.put_off_for -= 1;
-            if self.put_off_for > 0 {
-                cx.waker().wake_by_ref();
-            } else if let Poll::Ready(Err(error)) = Pin::new(&mut self.inner).poll_flush(cx) {
-                // If it has to wait instead, the socket wakes this task, and the next write or flush goes on with it.
+        if result.is_pending() && self.together.as_ref().is_some_and(Together::is_due) {
+            // If it has to wait instead, the socket wakes this task, and the next write or flush goes on with it.
+            if let Poll::Ready(Err(error)) = self.flush_now(cx) {
                 return Poll::Ready(Err(error));
             }
         }
@@ -203,9 +254,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FirstFlight<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FirstFlight<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let now = Instant::now();
-        match self.flight.piece(now) {
+        match self.piece(now) {
             Some(piece) if !buf.is_empty() => self.write_pieces(cx, &[IoSlice::new(buf)], piece, now),
-            _ => Pin::new(&mut self.inner).poll_write(cx, buf),
+            _ => Pin::new(&mut self.inner).poll_write(cx, &buf[..at_once(buf.len())]),
         }
     }
 
@@ -215,9 +266,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FirstFlight<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let now = Instant::now();
-        match self.flight.piece(now) {
-            Some(piece) if bufs.iter().any(|buf| !buf.is_empty()) => self.write_pieces(cx, bufs, piece, now),
-            _ => Pin::new(&mut self.inner).poll_write_vectored(cx, bufs),
+        let total = bufs.iter().map(|buf| buf.len()).sum();
+        match self.piece(now) {
+            Some(piece) if total > 0 => self.write_pieces(cx, bufs, piece, now),
+            _ => {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let count = window(bufs, 0, at_once(total), &mut slices);
+                Pin::new(&mut self.inner).poll_write_vectored(cx, &slices[..count])
+            }
         }
     }
 
@@ -226,14 +282,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FirstFlight<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.flushes == Flushes::Together && self.has_gathered {
-            (self.has_gathered, self.put_off_for) = (false, 2);
-            cx.waker().wake_by_ref();
-            return Poll::Ready(Ok(()));
+        match &self.together {
+            Some(together) if self.has_gathered => {
+                together.put_off(cx);
+                self.has_gathered = false;
+                Poll::Ready(Ok(()))
+            }
+            _ => self.flush_now(cx),
         }
-        self.put_off_for = 0;
-        self.has_gathered = false;
-        Pin::new(&mut self.inner).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -13,13 +13,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::{Builder, SendResponse};
 use h2::{Ping, PingPong, Reason, RecvStream, SendStream};
+use http::header::{CONTENT_RANGE, HeaderMap, HeaderName};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep, sleep};
 
 use crate::body::BodyError;
 use crate::exchange::{Exchange, Handler, stamp};
-use crate::first_flight::FirstFrames;
+use crate::first_flight::{FirstFrames, Together};
 use crate::frames::FrameBudget;
 use crate::limits::Limits;
 use crate::patience::{Patience, Pauses};
@@ -41,8 +42,9 @@ const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
 const PENDING_RESETS: usize = 20;
 const LOCAL_RESETS: usize = 1024;
 
-/// Serves one connection until it ends. A drain sends GOAWAY and lets running streams finish.
-pub(crate) async fn serve<S, H>(stream: S, peer: Peer, exchange: Arc<Exchange<H>>)
+/// Serves one connection until it ends. A drain sends GOAWAY and lets running streams finish. `together` is of the
+/// stream.
+pub(crate) async fn serve<S, H>(stream: S, together: Together, peer: Peer, exchange: Arc<Exchange<H>>)
 where
     S: AsyncRead + AsyncWrite + Unsent + Unpin + Send + 'static,
     H: Handler,
@@ -59,9 +61,15 @@ where
     let mut life = connection.ping_pong().map(Life::new).expect("taken for the first time");
     let frames = FirstFrames::new();
     let mut draining = false;
+    together.attend();
     loop {
+        let accept = |cx: &mut Context<'_>| match connection.poll_accept(cx) {
+            // The turn is over, and what it wrote is still here: asked again, it reads, has nothing, and flushes.
+            Poll::Pending if together.is_due() => connection.poll_accept(cx),
+            accepted => accepted,
+        };
         let accepted = tokio::select! {
-            accepted = connection.accept() => accepted,
+            accepted = poll_fn(accept) => accepted,
             () = exchange.stop.drain.cancelled(), if !draining => {
                 draining = true;
                 connection.graceful_shutdown();
@@ -121,6 +129,7 @@ async fn answer<H: Handler>(
     let stream = respond.stream_id().as_u32();
     let (mut head, body) = response.into_parts();
     stamp(&mut head.headers);
+    spare_the_table(&mut head.headers);
     let mut body = wire.watch(body, Some(stream));
     let is_bodyless = body.is_end_stream();
     let Ok(mut send) = respond.send_response(http::Response::from_parts(head, ()), is_bodyless) else { return };
@@ -139,6 +148,17 @@ async fn answer<H: Handler>(
     })
     .await;
     wire.forget(stream);
+}
+
+/// Keeps out of the compression table what no second answer says, since it would push out what all of them say. The
+/// library knows only one way: values that are never indexed (RFC 7541 6.2.3).
+fn spare_the_table(headers: &mut HeaderMap) {
+    const PASSING: [HeaderName; 2] = [CONTENT_RANGE, HeaderName::from_static("server-timing")];
+    for name in PASSING {
+        if let Some(value) = headers.get_mut(name) {
+            value.set_sensitive(true);
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -12,11 +12,11 @@
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
+use crate::first_flight::TLS_BUFFER_BYTES;
 use crate::watch::WriteStall;
 
-/// What rustls may hold of our writes while the socket takes none: its limit of 64 KiB, and room for
-/// the records around it. Unit: bytes.
-const TLS_BUFFER_BYTES: u64 = 80 * 1024;
+/// What rustls may hold of our writes while the socket takes none, with the records around it. Unit: bytes.
+const HELD_BYTES: u64 = 16 * 1024 + TLS_BUFFER_BYTES as u64;
 
 /// A stream that knows how much of what it took has not arrived.
 pub(crate) trait Unsent {
@@ -34,7 +34,7 @@ impl<S: Unsent> Unsent for TlsStream<S> {
     /// A record is longer than what it carries, so the count of its bytes is safe for theirs.
     fn unsent(&self) -> Option<u64> {
         let (below, session) = self.get_ref();
-        let held = if session.wants_write() { TLS_BUFFER_BYTES } else { 0 };
+        let held = if session.wants_write() { HELD_BYTES } else { 0 };
         Some(below.unsent()? + held)
     }
 }
