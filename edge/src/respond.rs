@@ -17,6 +17,9 @@ use crate::{
 const EXPOSED: &str =
     "Accept-Ranges, Age, Cache-Status, Content-Length, Content-Range, ETag, Last-Modified, Retry-After, Server-Timing";
 
+/// Room for the fields of an answer and those that the doors add; a table that has to grow is filled again.
+const FIELDS: usize = 24;
+
 /// Why a request got no object, besides an unsigned or badly signed URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -169,18 +172,19 @@ pub fn answered(
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::from_u16(answer.status).expect("the rules give real statuses");
     let headers = response.headers_mut();
+    headers.reserve(FIELDS);
     open_to_all(headers);
-    put(headers, header::ACCEPT_RANGES, "bytes");
-    put(headers, header::CACHE_CONTROL, &cache_control(object, lifetime, now));
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    put_text(headers, header::CACHE_CONTROL, cache_control(object, lifetime, now));
     // Date is when upstream made the copy, and Age what has passed since (RFC 9111 4.2.3, 5.1).
     let age = object.age(now);
-    put(headers, header::AGE, &age.to_string());
-    put(headers, header::DATE, &UnixSeconds(now.0.saturating_sub(age)).to_http());
+    headers.insert(header::AGE, age.into());
+    put_text(headers, header::DATE, UnixSeconds(now.0.saturating_sub(age)).to_http());
     if let Some(etag) = &object.validators.etag {
-        put(headers, header::ETAG, &etag.to_string());
+        put_text(headers, header::ETAG, etag.to_string());
     }
     if let Some(date) = object.validators.last_modified {
-        put(headers, header::LAST_MODIFIED, &date.to_http());
+        put_text(headers, header::LAST_MODIFIED, date.to_http());
     }
     if matches!(lifetime, Lifetime::Peer) && !object.tags.is_empty() {
         put(headers, header::HeaderName::from_static("cache-tag"), &object.tags.join(","));
@@ -192,7 +196,7 @@ pub fn answered(
         put(headers, header::CONTENT_RANGE, range);
     }
     if let Some(length) = answer.content_length {
-        put(headers, header::CONTENT_LENGTH, &length.to_string());
+        headers.insert(header::CONTENT_LENGTH, length.into());
     }
     tell(headers, object, now, story);
     response
@@ -254,11 +258,11 @@ fn tell(headers: &mut HeaderMap, object: &Object, now: UnixSeconds, story: &Stor
         None if story.prefetched => "; detail=prefetched",
         None => "",
     };
-    put(headers, header::HeaderName::from_static("cache-status"), &format!("{}; {status}{detail}", story.edge));
-    put(
+    put_text(headers, header::HeaderName::from_static("cache-status"), format!("{}; {status}{detail}", story.edge));
+    put_text(
         headers,
         header::HeaderName::from_static("server-timing"),
-        &format!("cache;desc={short}, edge;dur={:.1}", story.took_ms),
+        format!("cache;desc={short}, edge;dur={:.1}", story.took_ms),
     );
 }
 
@@ -303,11 +307,23 @@ fn told_to_a_peer(freshness: &Freshness) -> String {
 
 /// Rights are in the URL, not in cookies: any page may read what its visitor has a URL for.
 fn open_to_all(headers: &mut HeaderMap) {
-    put(headers, header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
-    put(headers, header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
-    put(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
-    put(headers, header::HeaderName::from_static("cross-origin-resource-policy"), "cross-origin");
-    put(headers, header::HeaderName::from_static("timing-allow-origin"), "*");
+    let fields = [
+        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::HeaderName::from_static("cross-origin-resource-policy"), "cross-origin"),
+        (header::HeaderName::from_static("timing-allow-origin"), "*"),
+    ];
+    for (name, value) in fields {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
+
+/// The same of a text that is at hand.
+fn put_text(headers: &mut HeaderMap, name: header::HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        headers.insert(name, value);
+    }
 }
 
 fn put(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {

@@ -17,8 +17,9 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    time::Instant,
 };
 
 use bytes::Bytes;
@@ -44,6 +45,10 @@ use crate::{
     },
 };
 
+/// For how long a slot that was seen in memory is taken to be there. Unit: hundredths of a second. A kernel short of
+/// memory gives up first what nobody has read for long; hot blocks are asked for many times meanwhile.
+const SEEN_FOR: u32 = 20;
+
 /// All slots of one cache.
 pub struct Slab {
     dir: PathBuf,
@@ -52,6 +57,9 @@ pub struct Slab {
     pins: Pins,
     /// A bit for each slot: its bytes were compared with their checksum, or written, since the start.
     checked: Box<[AtomicU64]>,
+    /// When each slot was last seen to be in memory. Unit: hundredths of a second since `opened`, plus one; zero: never.
+    seen: Box<[AtomicU32]>,
+    opened: Instant,
     backend: Backend,
     drill: Option<Arc<dyn Drill>>,
     journal: Journal,
@@ -150,6 +158,8 @@ impl Slab {
             slots_per_piece,
             pins: Pins::new(slots),
             checked: (0..slots.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            seen: (0..slots).map(|_| AtomicU32::new(0)).collect(),
+            opened: Instant::now(),
             backend,
             drill,
             journal,
@@ -301,6 +311,22 @@ impl Slab {
         self.piece(slot).is_resident(slot, len)
     }
 
+    /// The same of a slot that is read whenever this says yes, and without the system call if it was so a moment ago:
+    /// what was just read is the last that the kernel gives up.
+    fn is_warm(&self, slot: Slot, len: usize) -> bool {
+        let now = u32::try_from(self.opened.elapsed().as_millis() / 10 + 1).unwrap_or(u32::MAX);
+        let seen = &self.seen[slot.0 as usize];
+        let last = seen.load(Ordering::Relaxed);
+        if last != 0 && now - last < SEEN_FOR {
+            return true;
+        }
+        let is_resident = self.is_resident(slot, len);
+        if is_resident {
+            seen.store(now, Ordering::Relaxed);
+        }
+        is_resident
+    }
+
     /// Writes a slot to disk and drops its pages, as memory pressure would; `false` if the kernel holds
     /// on to them. Blocking; for drills and benchmarks.
     ///
@@ -308,6 +334,7 @@ impl Slab {
     /// The disk fails.
     #[cfg(target_os = "linux")]
     pub fn page_out(&self, slot: Slot) -> io::Result<bool> {
+        self.seen[slot.0 as usize].store(0, Ordering::Relaxed);
         self.piece(slot).page_out(slot)
     }
 

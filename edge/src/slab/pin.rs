@@ -41,7 +41,7 @@ impl Pin {
     pub fn ready(self) -> Result<Loaded, Self> {
         let is_ready = self.slab.backend == Backend::Mmap
             && self.slab.is_checked(self.slot)
-            && self.slab.is_resident(self.slot, self.len);
+            && self.slab.is_warm(self.slot, self.len);
         if is_ready { Ok(Loaded(Source::Mapped(self))) } else { Err(self) }
     }
 
