@@ -7,6 +7,11 @@ use std::{
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -70,15 +75,18 @@ pub fn run(args: &Args) -> Result<(), String> {
     let (list, json) = (folder.path().join("list"), folder.path().join("report.json"));
     eprintln!("a bare timer first");
     machine::stay_on_core(1).map_err(told)?;
-    let asleep = bare_timer();
+    let mut naps = 2_000;
+    let asleep = bare_timer(|| count_down(&mut naps));
     let awake = {
         let _awake = Awake::start(1).map_err(told)?;
-        bare_timer()
+        let mut naps = 2_000;
+        bare_timer(|| count_down(&mut naps))
     };
     let lines: String =
         (0..100).map(|number| format!("{url}/size={OBJECT_BYTES}/{number} seconds={OBJECT_SECONDS}\n")).collect();
     std::fs::write(&list, lines).map_err(told)?;
     let comes = args.listeners.div_ceil(args.per_second);
+    let beside = Beside::start()?;
     let status = Command::new("taskset")
         .args(["-c", "1"])
         .arg(&program)
@@ -95,29 +103,75 @@ pub fn run(args: &Args) -> Result<(), String> {
         .stdout(Stdio::null())
         .status()
         .map_err(told)?;
+    let (meanwhile, stolen) = beside.end()?;
     drop(server);
     if !status.success() {
         return Err(format!("the load tester ended with {status}"));
     }
     let report = Report::read(&json).map_err(|error| error.to_string())?;
-    let text = table(args, &report, &[("asleep", asleep), ("awake", awake)]);
+    let text = table(args, &report, &[("asleep", asleep), ("awake", awake), ("during the run", meanwhile)], stolen);
     println!("{text}");
     args.out.as_ref().map_or(Ok(()), |out| std::fs::write(out, &text).map_err(told))
 }
 
-/// How late a thread wakes that does nothing but sleep for 4 ms, two thousand times: what the machine leaves to be had.
-fn bare_timer() -> Latencies {
+/// True for so many times.
+fn count_down(left: &mut u32) -> bool {
+    *left = left.saturating_sub(1);
+    *left > 0
+}
+
+/// How late a thread wakes that does nothing but sleep for 4 ms: what the machine leaves to be had.
+fn bare_timer(mut goes_on: impl FnMut() -> bool) -> Latencies {
     let mut late = Latencies::default();
     let wait = Duration::from_millis(4);
-    for _ in 0..2_000 {
+    while goes_on() {
         let due = Instant::now() + wait;
-        std::thread::sleep(wait);
+        thread::sleep(wait);
         late.record(due.elapsed());
     }
     late
 }
 
-fn table(args: &Args, report: &Report, bare: &[(&str, Latencies)]) -> String {
+/// A bare timer on the generator's core while it works, ahead of it at the kernel's: how late it is, the machine alone
+/// is, whatever the generator does.
+struct Beside {
+    over: Arc<AtomicBool>,
+    thread: thread::JoinHandle<Result<Latencies, String>>,
+    began: Instant,
+    stolen: Duration,
+}
+
+impl Beside {
+    fn start() -> Result<Self, String> {
+        let over = Arc::new(AtomicBool::new(false));
+        let ends = over.clone();
+        let thread = thread::spawn(move || {
+            rustix::process::nice(-20)
+                .map_err(|error| format!("no priority for the bare timer: {error}; run as root"))?;
+            Ok(bare_timer(|| !ends.load(Ordering::Relaxed)))
+        });
+        Ok(Self { over, thread, began: Instant::now(), stolen: stolen(1)? })
+    }
+
+    /// The lateness, and which share of the core's time the host gave to others.
+    fn end(self) -> Result<(Latencies, f64), String> {
+        self.over.store(true, Ordering::Relaxed);
+        let late = self.thread.join().map_err(|_| "the bare timer panicked: see above".to_owned())??;
+        let stolen = stolen(1)?.saturating_sub(self.stolen);
+        Ok((late, stolen.as_secs_f64() / self.began.elapsed().as_secs_f64()))
+    }
+}
+
+/// What the host of a virtual machine took from a core since it started (proc(5), the eighth number of its line, in
+/// hundredths of a second).
+fn stolen(core: u32) -> Result<Duration, String> {
+    let text = std::fs::read_to_string("/proc/stat").map_err(|error| format!("/proc/stat: {error}"))?;
+    let name = format!("cpu{core} ");
+    let ticks = text.lines().find_map(|line| line.strip_prefix(&name)?.split_whitespace().nth(7)?.parse::<u64>().ok());
+    Ok(Duration::from_millis(10 * ticks.ok_or("/proc/stat tells nothing of stolen time")?))
+}
+
+fn table(args: &Args, report: &Report, bare: &[(&str, Latencies)], stolen: f64) -> String {
     let tally = &report.tally;
     let ms = |late: &Latencies, share| late.quantile(share).map_or(f64::NAN, |late| late.as_secs_f64() * 1e3);
     let shares = |late: &Latencies| format!("{:.2} / {:.2} / {:.2} ms", ms(late, 0.5), ms(late, 0.99), ms(late, 0.999));
@@ -140,7 +194,8 @@ fn table(args: &Args, report: &Report, bare: &[(&str, Latencies)]) -> String {
     ];
     let rows: String = rows.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
     let bare = bare.iter().map(|(core, late)| format!("| of a bare timer on that core, {core} | {} |\n", shares(late)));
-    let rows = rows + &bare.collect::<String>();
+    let stolen = format!("| that core's time which the host gave to others | {:.1} % |\n", stolen * 100.0);
+    let rows = rows + &bare.collect::<String>() + &stolen;
     format!(
         "# What the load generator costs\n\nMade by `cargo xtask overhead`: {} listeners come within {} s over {} and TLS \
          and stay {} s, in real time at 160 kbit/s in ranges of 512 KiB, from one core{}; the planted server has the other. \
@@ -176,7 +231,7 @@ impl Planted {
         let url = word.ok_or("the planted server printed no https:// address")?;
         let authority = url.split('/').nth(2).unwrap_or_default();
         // What it prints later must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
+        thread::spawn(move || lines.for_each(drop));
         Ok((planted, format!("https://{authority}")))
     }
 }
