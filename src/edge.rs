@@ -37,10 +37,6 @@ use crate::{
 /// Time for listeners to finish what they are fetching: two steps of 512 KiB on a slow line.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Time for HTTP/3 listeners to finish when a new process takes over: two cannot read one UDP socket, and who asks
-/// meanwhile asks again after one to three seconds.
-const QUIC_LEAVE: Duration = Duration::from_secs(2);
-
 /// How large a cache is that nobody gave a size.
 pub const CACHE_SIZE: &str = "auto";
 /// What `auto` is where the disk has room. Unit: bytes.
@@ -259,7 +255,7 @@ pub fn run(args: &Args, config: config::Edge, data: &Path) -> Result<ExitCode, S
     serve::block_on(async move {
         let mut stops = serve::Stops::watch()?;
         shelf.upstream.start_checks();
-        let doors = Doors::bind_with(doors_config, given).map_err(|error| error.to_string())?;
+        let mut doors = Doors::bind_with(doors_config, given).map_err(|error| error.to_string())?;
         for address in doors.plain_addrs() {
             println!("edge on http://{address}");
         }
@@ -274,6 +270,10 @@ pub fn run(args: &Args, config: config::Edge, data: &Path) -> Result<ExitCode, S
             () = stops.come() => return Ok(ExitCode::SUCCESS),
         }
         let public = doors.sockets().map_err(|error| format!("cannot copy the listening sockets: {error}"))?;
+        let offer = match offer {
+            Some(offer) => Some(join_quic(&mut doors, offer).await?),
+            None => None,
+        };
         let running = doors.serve(Arc::new(edge));
         let (admin_running, admin) = admin.map_or_else(Default::default, |(running, sockets)| (Some(running), sockets));
         notify.ready();
@@ -296,7 +296,7 @@ pub fn run(args: &Args, config: config::Edge, data: &Path) -> Result<ExitCode, S
         let alive = tokio::spawn(notify.clone().keep_alive());
         tokio::select! {
             () = stops.come() => notify.stopping(),
-            () = taken_over(wished, &shelf, &running, drain) => println!("edge handed over; draining"),
+            () = taken_over(wished, &shelf, &running) => println!("edge handed over; draining"),
         }
         for task in [following, neighbours, hangup] {
             task.abort();
@@ -311,15 +311,27 @@ pub fn run(args: &Args, config: config::Edge, data: &Path) -> Result<ExitCode, S
     })
 }
 
+/// What is for the QUIC connections of the edge before goes there from now on.
+async fn join_quic(doors: &mut Doors, offer: Offer) -> Result<Offer, String> {
+    let asked = tokio::task::spawn_blocking(move || offer.quic().map(|links| (offer, links)));
+    let (offer, links) = asked.await.map_err(|error| error.to_string())??;
+    doors.join_quic(links).map_err(|error| format!("take-over: {error}"))?;
+    Ok(offer)
+}
+
 /// Does what a new process asks for; ready when that one serves.
-async fn taken_over(mut wished: Wishes, shelf: &Arc<Shelf>, running: &Running, drain: Duration) {
+async fn taken_over(mut wished: Wishes, shelf: &Arc<Shelf>, running: &Running) {
     while let Some(wish) = wished.recv().await {
-        let Wish::Lease(reply) = wish else { return };
-        tracing::info!("a new process takes over: the cache is not written any more");
-        running.leave_quic(drain.min(QUIC_LEAVE)).await;
-        let shelf = shelf.clone();
-        let lease = tokio::task::spawn_blocking(move || shelf.hand_over()).await;
-        let _ = reply.send(lease.unwrap_or_else(|error| Err(io::Error::other(error))));
+        match wish {
+            Wish::Lease(reply) => {
+                tracing::info!("a new process takes over: the cache is not written any more");
+                let shelf = shelf.clone();
+                let lease = tokio::task::spawn_blocking(move || shelf.hand_over()).await;
+                let _ = reply.send(lease.unwrap_or_else(|error| Err(io::Error::other(error))));
+            }
+            Wish::Quic(reply) => drop(reply.send(running.hand_over_quic().await)),
+            Wish::Leave => return,
+        }
     }
     // Nobody listens for wishes: only a signal ends this process.
     std::future::pending::<()>().await;
@@ -440,6 +452,7 @@ fn doors_config(
         quic: config.tls_listen.clone(),
         certificates,
         ticket_secret,
+        node: Some(rustix::system::uname().nodename().to_string_lossy().into_owned()),
         key_exchange: if config.pq == Some(false) { KeyExchange::Classical } else { KeyExchange::Hybrid },
         trusted: trusted.map_err(|error| format!("trusted: {error}"))?,
         proxy_v2: config.proxy_v2,

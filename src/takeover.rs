@@ -5,19 +5,24 @@
 //!
 //! ```text
 //!  new                    old
-//!  "take-over 1"  ->
+//!  "take-over 2"  ->
 //!                 <-      "sockets ..." with the listening sockets          old: serves as before
 //!  (reads its files: what fails until here leaves no trace)
 //!  "lease"        ->
 //!                 <-      "lease SLOTS" with the cache's lock               old: writes nothing into the cache any
-//!                                                                           more, its QUIC connections have ended
-//!  (recovers the cache, opens its doors on the sockets, serves)
+//!                                                                           more
+//!  (recovers the cache, opens its doors on the sockets)
+//!  "quic"         ->
+//!                 <-      "links N" with a link for each UDP socket         old: reads no UDP socket any more; what is
+//!                                                                           for its connections comes over the links
+//!  (serves)
 //!  "serving"      ->                                                        old: drains and exits
 //!                 <-      end of stream when the old process is gone        new: may write into the cache
 //! ```
 //!
 //! Until the old process is gone the new one stores no block: the old one's answers are slices of the same slots.
-//! Should the new one fail after it got the lease, the old one goes on without storing anything, and can be asked again.
+//! Should the new one fail after it got the lease, the old one goes on without storing anything, and can be asked again;
+//! its UDP sockets it reads again as soon as the other ends of the links are gone.
 
 use std::{
     fs,
@@ -49,7 +54,7 @@ use tokio::sync::oneshot;
 const SOCKETS_MAX: usize = 64;
 /// How long a step of the other side may take: a cache of many GiB is recovered in seconds.
 const STEP: Duration = Duration::from_secs(60);
-const HELLO: &str = "take-over 1";
+const HELLO: &str = "take-over 2";
 
 /// The listening sockets of an edge.
 #[derive(Debug, Default)]
@@ -143,6 +148,8 @@ pub struct Desk {
 pub enum Wish {
     /// Stop writing, let go of what cannot be shared, and send the cache's lock.
     Lease(oneshot::Sender<io::Result<Lease>>),
+    /// Let it read the UDP sockets.
+    Quic(oneshot::Sender<io::Result<Vec<OwnedFd>>>),
     /// It serves: drain and exit.
     Leave,
 }
@@ -194,16 +201,30 @@ fn attend(stream: UnixStream, held: &Mutex<Option<Held>>, wishes: &tokio::sync::
         send(&stream, &format!("sockets {}", counts.map(|count| count.to_string()).join(" ")), &fds)?;
     }
     said(&receive(&stream)?.0, "lease")?;
-    let (reply, lock) = oneshot::channel();
-    let is_gone = |_| io::Error::other("this edge is stopping");
-    wishes.blocking_send(Wish::Lease(reply)).map_err(|_| io::Error::other("this edge is stopping"))?;
-    let lease = lock.blocking_recv().map_err(is_gone)??;
+    let lease = wish(wishes, Wish::Lease)?;
     send(&stream, &format!("lease {}", lease.slots), &[lease.lock.as_fd()])?;
+    said(&receive(&stream)?.0, "quic")?;
+    let links = wish(wishes, Wish::Quic)?;
+    let fds = links.iter().map(AsFd::as_fd).collect::<Vec<_>>();
+    send(&stream, &format!("links {}", fds.len()), &fds)?;
+    // Our copies would keep them open when the new process is gone.
+    drop(links);
     said(&receive(&stream)?.0, "serving")?;
     // Open until this process ends: its end is what the new one waits for.
     std::mem::forget(stream);
     let _ = wishes.blocking_send(Wish::Leave);
     Ok(())
+}
+
+/// Hands a wish on and waits for its answer.
+fn wish<T>(
+    wishes: &tokio::sync::mpsc::Sender<Wish>,
+    of: impl FnOnce(oneshot::Sender<io::Result<T>>) -> Wish,
+) -> io::Result<T> {
+    let is_stopping = || io::Error::other("this edge is stopping");
+    let (reply, answer) = oneshot::channel();
+    wishes.blocking_send(of(reply)).map_err(|_| is_stopping())?;
+    answer.blocking_recv().map_err(|_| is_stopping())?
 }
 
 /// The new edge's side, with the sockets in hand.
@@ -253,6 +274,21 @@ impl Offer {
             }
         };
         asked().map_err(|error| format!("take-over: the running edge does not give its cache: {error}"))
+    }
+
+    /// From here on this edge is the one that reads the UDP sockets: a link for each, to the connections of the running
+    /// one. Blocks.
+    ///
+    /// # Errors
+    /// The running edge has gone, or cannot give them.
+    pub fn quic(&self) -> Result<Vec<OwnedFd>, String> {
+        let asked = || {
+            send(&self.stream, "quic", &[])?;
+            let (line, links) = receive(&self.stream)?;
+            said(&line, &format!("links {}", links.len()))?;
+            Ok(links)
+        };
+        asked().map_err(|error: io::Error| format!("take-over: the running edge keeps its UDP sockets: {error}"))
     }
 
     /// Tells the running edge that this one serves, and calls `gone` when that process has ended.
@@ -308,9 +344,12 @@ mod tests {
         let old = thread::spawn(move || {
             let Some(Wish::Lease(reply)) = wishes.blocking_recv() else { panic!() };
             reply.send(Ok(Lease { lock: tempfile::tempfile().unwrap(), slots: 77 })).unwrap();
+            let Some(Wish::Quic(reply)) = wishes.blocking_recv() else { panic!() };
+            reply.send(Ok(vec![tempfile::tempfile().unwrap().into()])).unwrap();
             assert!(matches!(wishes.blocking_recv(), Some(Wish::Leave)));
         });
         assert_eq!(offer.lease().unwrap().slots, 77);
+        assert_eq!(offer.quic().unwrap().len(), 1);
         offer.serving(|| {}).unwrap();
         old.join().unwrap();
     }

@@ -77,6 +77,8 @@ table! {
         handshake_crowded: "TLS and QUIC handshakes ended because too many were under way",
         quic_refused: "QUIC connections refused because all places were taken",
         quic_retried: "QUIC clients asked to prove their address first",
+        quic_forwarded: "Datagrams sent on to the process whose connection they belong to, after a take-over",
+        quic_forward_lost: "Datagrams for another process that found the way to it full",
         head_late: "Requests whose head took too long",
         head_refused: "Requests whose head was malformed or too large",
         target_too_long: "Requests answered 414",

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use crate::handshakes::Handshakes;
 use crate::limits::Limits;
 use crate::networks::Networks;
 use crate::proxy;
-use crate::quic::{self, QuicDoors};
+use crate::quic::{self, Lasting, QuicDoors};
 use crate::request::{Peer, Protocol};
 use crate::running::{Running, Stop};
 use crate::sockets::{Sockets, open_all};
@@ -53,8 +53,12 @@ pub struct DoorsConfig {
     pub certificates: Option<Arc<Certificates>>,
     /// Client certificates on the TLS and QUIC doors; None asks for none.
     pub client_ca: Option<ClientCa>,
-    /// What the tickets of the TLS doors are sealed with; without it only this process can read its own.
+    /// What the tickets of the TLS doors and the tokens of the QUIC doors are sealed with; without it only this process can
+    /// read its own.
     pub ticket_secret: Option<Arc<TicketSecret>>,
+    /// What tells this node from the others that have the same ticket secret, such as the name of the machine. With both,
+    /// a process that was started again can tell the QUIC clients of the one before that it knows them no more.
+    pub node: Option<String>,
     /// How keys are agreed on.
     pub key_exchange: KeyExchange,
     /// Peers whose PROXY v2 header, Forwarded and X-Forwarded-For are believed. Nobody else's are looked at.
@@ -172,19 +176,30 @@ impl Doors {
         };
         let plain = listen_all(&config.plain, given.plain, &config.limits)?;
         let tls = listen_all(&config.tls, given.tls, &config.limits)?;
+        let counters = Arc::default();
         let mut quic = QuicDoors::none();
         let mut udp = Vec::new();
         if let Some(certificates) = certificates.filter(|_| has_quic) {
             let tls = Arc::new(tls::quic_server(&certificates, config.client_ca.as_ref(), config.key_exchange)?);
+            let lasting = Lasting { secret: config.ticket_secret.as_ref(), node: config.node.as_deref() };
             let open = |address| quic::socket(address).map_err(|reason| DoorsError::Bind { address, reason });
             for socket in open_all(&config.quic, given.quic, UdpSocket::local_addr, open)? {
                 let address = socket.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
                 let failed = |reason| DoorsError::Bind { address, reason };
                 udp.push(socket.try_clone().map_err(failed)?);
-                quic.listen(socket, &tls, &config.limits).map_err(failed)?;
+                quic.listen(socket, &tls, &lasting, &config.limits, &counters).map_err(failed)?;
             }
         }
-        Ok(Self { config, plain, tls, quic, udp, acceptor, counters: Arc::default() })
+        Ok(Self { config, plain, tls, quic, udp, acceptor, counters })
+    }
+
+    /// Joins the QUIC doors to those of the process that had their sockets before
+    /// ([`Running::hand_over_quic`]): what is for its connections goes there. Must run inside a tokio runtime.
+    ///
+    /// # Errors
+    /// A link is none, or belongs to a socket that these doors do not have.
+    pub fn join_quic(&mut self, links: Vec<OwnedFd>) -> io::Result<()> {
+        links.into_iter().try_for_each(|link| self.quic.join(link, &self.config.limits))
     }
 
     /// The open sockets once more, to be handed to another process.
@@ -242,8 +257,7 @@ impl Doors {
                 stop: stop.clone(),
             }),
         });
-        let quic = stop.part();
-        self.quic.serve(&shared.exchange, &quic);
+        let quic = self.quic.serve(&shared.exchange, &stop);
         for listener in self.plain {
             stop.tasks.spawn(accept(listener, Lane::Plain, Arc::clone(&shared)));
         }

@@ -1,10 +1,14 @@
 //! Doors in operation, and how they close: stop accepting, tell the peers, wait with a deadline.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+use crate::quic::QuicSockets;
 
 /// The two signals that end connections, and the tasks they wait for.
 #[derive(Clone, Default)]
@@ -20,16 +24,6 @@ pub(crate) struct Stop {
 }
 
 impl Stop {
-    /// Signals of some of the doors: they end with all, and by themselves.
-    pub(crate) fn part(&self) -> Self {
-        Self {
-            drain: self.drain.child_token(),
-            late: self.late.clone(),
-            kill: self.kill.child_token(),
-            tasks: TaskTracker::new(),
-        }
-    }
-
     async fn wait(&self) {
         self.tasks.close();
         self.tasks.wait().await;
@@ -39,8 +33,7 @@ impl Stop {
 /// Doors that accept connections. Dropping this breaks everything off at once; see [`Running::drain`].
 pub struct Running {
     stop: Stop,
-    /// The QUIC doors among them.
-    quic: Stop,
+    quic: QuicSockets,
 }
 
 /// How a drain ended.
@@ -53,18 +46,18 @@ pub enum Drained {
 }
 
 impl Running {
-    pub(crate) fn new(stop: Stop, quic: Stop) -> Self {
+    pub(crate) fn new(stop: Stop, quic: QuicSockets) -> Self {
         Self { stop, quic }
     }
 
-    /// Ends the QUIC doors alone, so that another process can have their sockets: two cannot read one. Connections are
-    /// told to go, and reset after `deadline`; their ids are of no use to anybody else.
-    pub async fn leave_quic(&self, deadline: Duration) {
-        self.quic.drain.cancel();
-        if timeout(deadline, self.quic.wait()).await.is_err() {
-            self.quic.kill.cancel();
-            self.quic.wait().await;
-        }
+    /// Lets another process read the UDP sockets, and gives it a link for each, to join its doors to
+    /// ([`Doors::join_quic`](crate::Doors::join_quic)). Two cannot read one socket: from here on datagrams for the
+    /// connections of these doors come over the links. When the other ends of the links are closed, they read again.
+    ///
+    /// # Errors
+    /// Out of file descriptors, or the doors are closed.
+    pub async fn hand_over_quic(&self) -> io::Result<Vec<OwnedFd>> {
+        self.quic.hand_over().await
     }
 
     /// Refuses new connections, tells the peers to go (Connection: close, GOAWAY, `alt-svc: clear`) and lets running
@@ -72,19 +65,15 @@ impl Running {
     /// half they get 503, because their answers would be broken off. After `deadline` the rest is reset.
     pub async fn drain(self, deadline: Duration) -> Drained {
         self.stop.drain.cancel();
-        let ended = async || {
-            self.stop.wait().await;
-            self.quic.wait().await;
-        };
         for _ in 0..2 {
-            if timeout(deadline / 2, ended()).await.is_ok() {
+            if timeout(deadline / 2, self.stop.wait()).await.is_ok() {
                 return Drained::Finished;
             }
             self.stop.late.cancel();
         }
-        let left = self.stop.tasks.len() + self.quic.tasks.len();
+        let left = self.stop.tasks.len();
         self.stop.kill.cancel();
-        ended().await;
+        self.stop.wait().await;
         Drained::BrokenOff(left)
     }
 }

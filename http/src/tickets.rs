@@ -9,6 +9,9 @@
 //!  PRK   = HKDF-Extract(SHA-256, salt "needledrop tls tickets v1", the file's bytes)
 //!  name | key = HKDF-Expand(PRK, "ticket key" | SHA-256 of the realm | epoch in 64 bits, 8 + 32 bytes)
 //!  ticket = name (8) | nonce (12) | AES-256-GCM of the session, with the name as associated data | tag (16)
+//!
+//!  key of QUIC's address tokens   = HKDF-Expand(PRK, "quic token key", 32)
+//!  key of QUIC's stateless resets = HKDF-Expand(PRK, "quic reset key" | SHA-256 of node and address, 32)
 //! ```
 //!
 //! The realm is the authority of client certificates: a session that one authority vouched for is not resumed where
@@ -26,7 +29,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use arc_swap::{ArcSwap, ArcSwapOption};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf::{HKDF_SHA256, KeyType, Prk, Salt};
-use aws_lc_rs::{digest, rand};
+use aws_lc_rs::{digest, hmac, rand};
 use rustls::server::ProducesTickets;
 
 /// How long one key seals. Unit: seconds.
@@ -121,6 +124,25 @@ impl TicketSecret {
             self.secrets.store(Arc::new(Secrets { current, former }));
         }
         Ok(())
+    }
+
+    /// What QUIC's tokens are sealed with, and what they were sealed with before: good on every node.
+    pub(crate) fn quic_token_keys(&self) -> (Prk, Option<Prk>) {
+        let secrets = self.secrets.load();
+        let key = |secret: &Extracted| {
+            let mut bytes = [0; KEY_BYTES];
+            expand(&secret.prk, &[b"quic token key"], &mut bytes);
+            Prk::new_less_safe(HKDF_SHA256, &bytes)
+        };
+        (key(&secrets.current), secrets.former.as_ref().map(key))
+    }
+
+    /// What makes stateless reset tokens of one place: a node and its address. It is another one in each place, because
+    /// who can make a node reset an id must not get the reset of another's connection (RFC 9000 21.11).
+    pub(crate) fn quic_reset_key(&self, place: &[u8]) -> hmac::Key {
+        let mut bytes = [0; KEY_BYTES];
+        expand(&self.secrets.load().current.prk, &[b"quic reset key", &Realm::of(place).0], &mut bytes);
+        hmac::Key::new(hmac::HMAC_SHA256, &bytes)
     }
 
     /// Seals and opens tickets for one set of doors.

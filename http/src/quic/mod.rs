@@ -1,7 +1,7 @@
 //! HTTP/3 over QUIC. Only this folder names quinn-proto, quinn-udp and h3.
 //!
-//! A datagram comes in through `socket.rs`, is brought to its connection by `endpoint.rs`, and `connection.rs` does the
-//! rest: it drives quinn's protocol code, wakes whoever waits on a stream, and sends. `stream.rs` shows streams to h3,
+//! A datagram comes in through `socket.rs`, is brought to its connection by `endpoint.rs`, or to the process of its
+//! connection (`former.rs`, `link.rs`) while two share the socket, and `connection.rs` does the rest: it drives quinn's protocol code, wakes whoever waits on a stream, and sends. `stream.rs` shows streams to h3,
 //! which reads heads and writes them; bodies go past it, without a copy. `priority.rs` says whose answer goes first,
 //! `flight.rs` how much of it leaves at once, and `early.rs` which requests may be replays: a connection is served from
 //! its first packet on, and a resumed one may bring requests along with its ClientHello.
@@ -13,14 +13,20 @@ mod connection;
 mod early;
 mod endpoint;
 mod flight;
+mod former;
 mod ids;
+mod keys;
+mod link;
 mod priority;
 mod socket;
+mod sources;
 mod stream;
 mod uni;
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -32,22 +38,31 @@ use http_body_util::BodyExt;
 use quinn_proto::crypto::rustls::QuicServerConfig;
 use quinn_proto::{EndpointConfig, IdleTimeout, Incoming, ServerConfig, StreamId, TransportConfig, VarInt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::body::Body;
+use crate::counters::Counters;
 use crate::exchange::{Exchange, Handler, Response, stamp};
 use crate::limits::Limits;
 use crate::networks::Guard;
 use crate::receipt::{Delivered, End, Receipt};
 use crate::request::{Peer, PeerIdentity, Protocol};
 use crate::running::Stop;
+use crate::tickets::TicketSecret;
 use crate::tls;
 
 use connection::Connection;
 use endpoint::{Endpoint, Porter, Verdict};
 use flight::FirstFlight;
+use former::Former;
+use ids::{Generation, Strangers};
+use keys::TokenKey;
+use link::Link;
 use priority::Priority;
+use socket::Socket;
+use sources::Sources;
 use stream::{Adapted, BidiStream, varint, write_all};
 
 /// What clients may send ahead; requests carry no bodies here.
@@ -69,9 +84,21 @@ const INITIAL_RTT: Duration = Duration::from_millis(100);
 /// Time for the end of a request without body to arrive after its answer was acknowledged: a round trip or two.
 const REQUEST_END: Duration = Duration::from_secs(1);
 
+/// Time for a request that is on its way when we leave: behind its handshake, or towards our GOAWAY. The round trip of
+/// a mobile network.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
+
 /// The QUIC doors of one set.
 pub(crate) struct QuicDoors {
-    endpoints: Vec<Arc<Endpoint>>,
+    doors: Vec<(Arc<Endpoint>, Sources)>,
+}
+
+/// What QUIC doors share with those before and after them, and with those of other nodes.
+pub(crate) struct Lasting<'a> {
+    /// Of the cluster, if it has one.
+    pub(crate) secret: Option<&'a Arc<TicketSecret>>,
+    /// What tells this node from the others that have the secret.
+    pub(crate) node: Option<&'a str>,
 }
 
 impl QuicDoors {
@@ -80,24 +107,47 @@ impl QuicDoors {
         &mut self,
         socket: std::net::UdpSocket,
         tls: &Arc<rustls::ServerConfig>,
+        lasting: &Lasting<'_>,
         limits: &Limits,
+        counters: &Arc<Counters>,
     ) -> io::Result<()> {
-        let config = server_config(tls, limits)?;
-        let mut ids = EndpointConfig::default();
-        ids.cid_generator(ids::generator);
-        self.endpoints.push(Endpoint::of(socket, ids, config)?);
+        let mut config = server_config(tls, limits)?;
+        let mut endpoint = EndpointConfig::default();
+        let socket = Socket::of(socket)?;
+        let mut strangers = Strangers::Silence;
+        if let Some(secret) = lasting.secret {
+            config.token_key(Arc::new(TokenKey(Arc::clone(secret))));
+            if let Some(node) = lasting.node {
+                let place = format!("{node} {}", socket.address());
+                endpoint.reset_key(Arc::new(secret.quic_reset_key(place.as_bytes())));
+                strangers = Strangers::Reset;
+            }
+        }
+        let generation = Generation::new(strangers);
+        self.doors.push(Endpoint::of(socket, endpoint, config, generation, Arc::clone(counters)));
         Ok(())
     }
 
     pub(crate) fn none() -> Self {
-        Self { endpoints: Vec::new() }
+        Self { doors: Vec::new() }
     }
 
     pub(crate) fn addrs(&self) -> Vec<SocketAddr> {
-        self.endpoints.iter().map(|endpoint| endpoint.socket.address()).collect()
+        self.doors.iter().map(|(endpoint, _)| endpoint.socket.address()).collect()
     }
 
-    pub(crate) fn serve<H: Handler>(self, exchange: &Arc<Exchange<H>>, stop: &Stop) {
+    /// Joins a door to the process that had its socket before. Must run inside a tokio runtime.
+    pub(crate) fn join(&mut self, link: OwnedFd, limits: &Limits) -> io::Result<()> {
+        let (link, notice) = Link::join(link)?;
+        let door = self.doors.iter_mut().find(|(endpoint, _)| endpoint.socket.address() == notice.local);
+        let (endpoint, sources) =
+            door.ok_or_else(|| io::Error::other(format!("a link for {}, which is not ours", notice.local)))?;
+        endpoint.generation.avoid(&notice.generations);
+        sources.former = Some(Former::new(link, notice, std::time::Instant::now() + limits.handshake));
+        Ok(())
+    }
+
+    pub(crate) fn serve<H: Handler>(self, exchange: &Arc<Exchange<H>>, stop: &Stop) -> QuicSockets {
         let limits = &exchange.limits;
         let shared = Arc::new(Shared {
             exchange: Arc::clone(exchange),
@@ -105,9 +155,25 @@ impl QuicDoors {
             connections: Arc::new(Semaphore::new(limits.quic_connections)),
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
         });
-        for endpoint in self.endpoints {
-            stop.tasks.spawn(read(endpoint, Arc::clone(&shared)));
+        let sockets = QuicSockets(self.doors.iter().map(|(endpoint, _)| Arc::clone(endpoint)).collect());
+        for (endpoint, sources) in self.doors {
+            stop.tasks.spawn(read(endpoint, sources, Arc::clone(&shared)));
         }
+        sockets
+    }
+}
+
+/// The sockets of QUIC doors that serve.
+pub(crate) struct QuicSockets(Vec<Arc<Endpoint>>);
+
+impl QuicSockets {
+    /// From here on other processes read them: a link to each.
+    pub(crate) async fn hand_over(&self) -> io::Result<Vec<OwnedFd>> {
+        let mut links = Vec::with_capacity(self.0.len());
+        for endpoint in &self.0 {
+            links.push(endpoint.hand_over().await?);
+        }
+        Ok(links)
     }
 }
 
@@ -152,13 +218,13 @@ fn transport(limits: &Limits) -> TransportConfig {
 }
 
 /// Reads one socket. Once the drain has begun new connections are refused, until all running ones have ended.
-async fn read<H: Handler>(endpoint: Arc<Endpoint>, shared: Arc<Shared<H>>) {
+async fn read<H: Handler>(endpoint: Arc<Endpoint>, mut sources: Sources, shared: Arc<Shared<H>>) {
     let door = Door { local_port: endpoint.socket.address().port(), connections: TaskTracker::new(), shared };
     tokio::select! {
-        () = endpoint.read(&door) => {}
+        () = endpoint.read(&mut sources, &door) => {}
         () = door.drained() => {}
     }
-    endpoint.wind_up(&door, WINDING_UP).await;
+    endpoint.wind_up(&mut sources, &door, WINDING_UP).await;
 }
 
 /// Who comes in at one socket.
@@ -188,12 +254,9 @@ impl<H: Handler> Porter for Door<H> {
 
     fn judge(&self, incoming: &Incoming) -> Verdict<Pass> {
         let shared = &self.shared;
-        if shared.stop.drain.is_cancelled() {
-            return match shared.exchange.stop.drain.is_cancelled() {
-                true => Verdict::Refuse,
-                // Only these doors end: who asks again a moment later finds another process at the socket.
-                false => Verdict::Ignore,
-            };
+        // Who has been sent away with a token has begun before.
+        if shared.stop.drain.is_cancelled() && incoming.may_retry() {
+            return Verdict::Refuse;
         }
         let (Ok(connection), Ok(handshake)) =
             (Arc::clone(&shared.connections).try_acquire_owned(), Arc::clone(&shared.handshakes).try_acquire_owned())
@@ -272,11 +335,15 @@ async fn serve<H: Handler>(quic: Connection, local_port: u16, shared: Arc<Shared
     };
     let requests = TaskTracker::new();
     let mut draining = false;
+    let has_asked = CancellationToken::new();
+    let mut may_end = Instant::now();
+    let mut leaving = pin!(time_to_leave(&quic, &shared.stop, &has_asked));
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => accepted,
-            () = shared.stop.drain.cancelled(), if !draining => {
+            () = &mut leaving, if !draining => {
                 draining = true;
+                may_end = Instant::now() + ON_ITS_WAY;
                 requests.close();
                 // GOAWAY names the first request that is not answered: the one after the last that came.
                 if connection.shutdown(1).await.is_err() {
@@ -284,10 +351,11 @@ async fn serve<H: Handler>(quic: Connection, local_port: u16, shared: Arc<Shared
                 }
                 continue;
             }
-            () = requests.wait(), if draining => break,
+            () = async { sleep_until(may_end).await; requests.wait().await }, if draining => break,
         };
         match accepted {
             Ok(Some(resolver)) => {
+                has_asked.cancel();
                 let (exchange, alive, who) = (Arc::clone(&shared.exchange), quic.clone(), Arc::clone(&who));
                 shared.stop.tasks.spawn(requests.track_future(async move {
                     tokio::select! {
@@ -306,6 +374,16 @@ async fn serve<H: Handler>(quic: Connection, local_port: u16, shared: Arc<Shared
         }
     }
     quic.close(varint(Code::H3_NO_ERROR.value()), b"");
+}
+
+/// Ready when the drain has begun, and who has just come in has had the time to ask: nobody completes a handshake to be
+/// told to go.
+async fn time_to_leave(quic: &Connection, stop: &Stop, has_asked: &CancellationToken) {
+    stop.drain.cancelled().await;
+    tokio::select! {
+        () = has_asked.cancelled() => {}
+        () = async { quic.settled().await; sleep(ON_ITS_WAY).await } => {}
+    }
 }
 
 /// Who asks on one connection.

@@ -21,6 +21,7 @@ const BATCH: usize = 8;
 const BATCH_BYTES: usize = 64 * 1024;
 
 /// One datagram that came.
+#[derive(Clone)]
 pub(super) struct Datagram {
     pub(super) remote: SocketAddr,
     pub(super) local_ip: Option<IpAddr>,
