@@ -17,7 +17,7 @@ from check_protocols import LoneEdge
 from clients import h3
 from harness import Server, check, die_with_parent, environment, expect, free_port, get
 
-DRAIN_S = 4
+DRAIN_S = 8
 
 
 class Crowd:
@@ -32,6 +32,7 @@ class Crowd:
             threading.Thread(target=self.ask, args=(number, tls if number % 2 else None, number == 0))
             for number in range(5)
         ]
+        self.threads += [threading.Thread(target=self.ask, args=(number, "quic", False)) for number in range(2)]
 
     def __enter__(self):
         for thread in self.threads:
@@ -53,9 +54,18 @@ class Crowd:
                 self.ask_once(path, tls, is_slow)
                 self.answers += 1
             except Exception as error:  # noqa: BLE001
-                self.wrong.append(f"{'TLS' if tls else 'plain'}{' slowly' if is_slow else ''}: {error!r}")
+                way = "HTTP/3" if tls == "quic" else "TLS" if tls else "plain"
+                self.wrong.append(f"{way}{' slowly' if is_slow else ''}: {error!r}")
 
     def ask_once(self, path, tls, is_slow):
+        if tls == "quic":
+            connection = h3.Connection(self.edge.tls_port, self.edge.ca)
+            try:
+                status, _, body = connection.request("GET", self.targets[path], [])
+            finally:
+                connection.close()
+            expect(status == 200 and body == self.bodies[path], f"{status}, {len(body)} bytes")
+            return
         if tls:
             connection = http.client.HTTPSConnection("localhost", self.edge.tls_port, timeout=20, context=tls)
         else:
@@ -74,23 +84,59 @@ class Crowd:
             connection.close()
 
 
+class Player(threading.Thread):
+    """Plays one long answer over one HTTP/3 connection, slowly until it is told to hurry."""
+
+    def __init__(self, edge, path):
+        super().__init__()
+        self.connection, self.target, self.got = h3.Connection(edge.tls_port, edge.ca), edge.sign(path), None
+        self.connection.protocol.pace_s = 0.01
+        self.start()
+
+    def run(self):
+        try:
+            self.got = self.connection.request("GET", self.target, [])
+        except Exception as error:  # noqa: BLE001
+            self.got = (repr(error), [], b"")
+
+    def hurry(self):
+        self.connection.protocol.pace_s = 0
+
+    def close(self, body):
+        self.join(30)
+        expect(self.got and self.got[0] == 200, f"HTTP/3 over a take-over: {self.got and self.got[0]}")
+        expect(self.got[2] == body, f"HTTP/3 over a take-over: {len(self.got[2])} bytes, not the right ones")
+        self.connection.close()
+
+
+def wait_for(words, server, limit=30):
+    began = time.monotonic()
+    while words not in server.log.read_text(errors="replace"):
+        expect(time.monotonic() - began < limit, f"nobody says {words!r}: {server.tail()}")
+        time.sleep(0.02)
+
+
 @check
 def a_new_process_takes_over_three_times_and_nobody_is_refused(world):
     objects = tracks(4, 600_000)
-    late = "/tracks/" + "z" * 22 + "/1/160.ogg"
-    edge = TendedEdge(
-        world, "taken-edge", {**objects, late: (noise(77, 300_000), dict(FIELDS))}, ["--drain-seconds", str(DRAIN_S)]
-    )
+    late, long = ("/tracks/" + letter * 22 + "/1/160.ogg" for letter in "zy")
+    all_objects = {**objects, late: (noise(77, 300_000), dict(FIELDS)), long: (noise(78, 1_000_000), dict(FIELDS))}
+    edge = TendedEdge(world, "taken-edge", all_objects, ["--drain-seconds", str(DRAIN_S)])
     try:
-        for path in objects:
+        for path in [*objects, long]:
             get(f"http://127.0.0.1:{edge.port}{edge.sign(path)}")
         time.sleep(1)
         edge.origin.asked.clear()
         with Crowd(edge, objects) as crowd:
             time.sleep(1)
             for turn in range(3):
-                old = edge.server
+                old, player = edge.server, Player(edge, long)
+                time.sleep(0.5)
                 edge.server = world.start(*edge.command, "--take-over", name=f"taken-edge-{turn}")
+                wait_for("handed over", old)
+                expect(player.is_alive(), "the track was over before the take-over")
+                player.hurry()
+                player.close(all_objects[long][0])
                 code = old.process.wait(30 + DRAIN_S)
                 expect(code == 0, f"the old process ended with {code}: {old.tail()}")
                 expect(edge.server.process.poll() is None, f"the new one ended: {edge.server.tail()}")

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 
 from aioquic.asyncio import QuicConnectionProtocol
 from aioquic.asyncio.client import connect
@@ -46,6 +47,13 @@ class Protocol(QuicConnectionProtocol):
         super().__init__(*args, **more)
         self.h3 = Http3(self._quic)
         self.exchanges = {}
+        # What a slow listener takes for each datagram.
+        self.pace_s = 0
+
+    def datagram_received(self, data, addr):
+        if self.pace_s:
+            time.sleep(self.pace_s)
+        super().datagram_received(data, addr)
 
     def quic_event_received(self, event):
         if isinstance(event, StreamReset) and event.stream_id in self.exchanges:
