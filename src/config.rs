@@ -48,6 +48,8 @@ pub struct Up {
     pub cache_size: Option<String>,
     /// The edge's admin port, on loopback; none without it.
     pub admin: Option<SocketAddr>,
+    /// Who may ask how often: for page, calls and audio together.
+    pub limits: Limits,
 }
 
 /// Settings of `needledrop origin`.

@@ -43,6 +43,10 @@ impl Handler for Front {
         if is_audio(&request) {
             return self.edge.call(request).await;
         }
+        // Page and calls draw on the same account as the music: a stranger's requests are bounded whatever they are for.
+        if let Some(refused) = self.edge.turn_away(&request) {
+            return refused;
+        }
         if !self.knows_host(&request) {
             let title = "This host is not served here";
             let said = Problem::new("host", title, StatusCode::MISDIRECTED_REQUEST.as_u16());

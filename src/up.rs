@@ -15,7 +15,7 @@ use std::{
 use arc_swap::ArcSwap;
 use http::Uri;
 use needledrop_core::cache::Shape;
-use needledrop_edge::{Edge, admission::Settings};
+use needledrop_edge::Edge;
 use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Identity, Roots, Running, Sockets};
 use needledrop_origin::{Origin, Vault};
 
@@ -77,6 +77,7 @@ impl Args {
         config.public_url = self.public_url.clone().or(config.public_url.take());
         config.certs = self.certs.clone().or(config.certs.take());
         config.cache_size = self.cache_size.clone().or(config.cache_size.take()).or(Some(edge::CACHE_SIZE.into()));
+        config.limits.decide();
     }
 }
 
@@ -113,7 +114,7 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         let front = Front {
             api: Api::new(listing.clone(), keys.clone(), public_url.clone(), ingesting.clone()),
             edge: Edge::new("needledrop".into(), keys.clone(), vec!["/art/".into()], shelf.clone())
-                .limited(Settings::default()),
+                .limited(config.limits.admission()?),
             hosts: addresses.hosts(public_url.as_deref()),
         };
         shelf.metrics.add_doors(doors.counters());
@@ -155,15 +156,16 @@ fn open_doors(config: &config::Up, certificates: &Arc<Certificates>) -> Result<D
     let (mut plain_port, mut tls_port) = (plain.port(), tls.port());
     loop {
         let (plain, tls) = (with_port(plain, plain_port), with_port(tls, tls_port));
-        let bound = Doors::bind(DoorsConfig {
+        let mut doors = DoorsConfig {
             plain: vec![plain],
             tls: vec![tls],
             quic: vec![tls],
             certificates: Some(certificates.clone()),
             alt_svc: Some(tls.port()).filter(|port| *port != 0),
             ..DoorsConfig::default()
-        });
-        match bound {
+        };
+        config.limits.apply(&mut doors)?;
+        match Doors::bind(doors) {
             Err(DoorsError::Bind { address, reason }) if reason.kind() == ErrorKind::AddrInUse => {
                 let is_plain = address == plain;
                 let (asked, port, first) = match is_plain {

@@ -212,6 +212,10 @@ fn ended(line: &Line, delivered: Delivered, shelf: &Shelf) {
 fn record(line: &Line, seen: &Seen, delivered: Delivered, shelf: &Shelf, deliveries: &Deliveries) {
     let Contents { holder, object, segments } = &*seen.0;
     let Some(playback) = &holder.playback else { return };
+    // Of our own early data only who completed the handshake acknowledges; a proxy does so for a replay as well.
+    if line.peer.early_at_proxy {
+        return;
+    }
     let bytes = Intervals::of_body(segments, delivered.bytes);
     if bytes.is_empty() {
         return;

@@ -60,6 +60,20 @@ impl Edge {
         self
     }
 
+    /// Counts a request that others answer under the same address against its network; the refusal, if there were too many.
+    pub fn turn_away(&self, request: &Request) -> Option<Response<Body>> {
+        let held = self.ask(request, 1).err()?;
+        Some(respond::failed(&held, request.method == Method::HEAD))
+    }
+
+    /// Counts a request as so many against its network. Other nodes of the cluster are not limited.
+    fn ask(&self, request: &Request, requests: u32) -> Result<(), Failure> {
+        match request.peer.identity {
+            None => self.hold(self.admission.ask(request.peer.client, requests)),
+            Some(_) => Ok(()),
+        }
+    }
+
     /// Whatever holds a request up, it learns of it while its player can still ask another edge.
     async fn in_time(&self, request: &Request, started: Instant) -> Result<Response<Body>, Failure> {
         let wait = self.shelf.upstream.settings().first_byte_wait;
@@ -72,9 +86,7 @@ impl Edge {
 
     async fn respond(&self, request: &Request, started: Instant) -> Result<Response<Body>, Failure> {
         // First of all, since even a refusal costs a signature check.
-        if request.peer.identity.is_none() {
-            self.hold(self.admission.ask(request.peer.client, ranges(request)))?;
-        }
+        self.ask(request, ranges(request))?;
         let method = match request.method {
             Method::GET => CoreMethod::Get,
             Method::HEAD => CoreMethod::Head,
@@ -126,6 +138,10 @@ impl Edge {
         }
         let signed = verify(target, &self.keys.load(), now).map_err(Failure::Refused)?;
         signed.admit(request.peer.client).map_err(Failure::Refused)?;
+        // Where early data comes from nobody has proved: its address may be anybody's.
+        if request.peer.early_data && signed.claims().network.is_some() {
+            return Err(Failure::TooEarly);
+        }
         self.hold(self.admission.play(request.peer.client, &signed, request.peer.early_data))?;
         let lifetime = Lifetime::Signed(signed.claims().expires);
         Ok(Admitted { path: signed.path().clone(), lifetime, chain, url: Some(signed) })

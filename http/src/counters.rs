@@ -88,6 +88,7 @@ table! {
         stream_stalled: "Answers reset because the peer gave their stream no window for too long",
         slow_reader: "Answers reset because the peer read slower than any music plays",
         h2_flooded: "HTTP/2 connections closed for frames that bring nothing: SETTINGS, PING, resets, empty ones",
+        h3_flooded: "HTTP/3 connections closed for frames that bring nothing, and for requests given up",
         h2_broken: "HTTP/2 connections closed for an error of the protocol",
         h3_broken: "HTTP/3 connections closed for an error of the protocol",
         h3_request_too_long: "HTTP/3 requests stopped because their stream carried too much",

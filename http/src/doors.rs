@@ -386,6 +386,7 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
         protocol: Protocol::H1,
         secure: false,
         early_data: false,
+        early_at_proxy: false,
         resumed: None,
         identity: None,
     };

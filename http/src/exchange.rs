@@ -70,6 +70,9 @@ pub(crate) struct Exchange<H> {
 /// How long a client that met a leaving server should wait: a balancer or a new process has taken over by then.
 const COME_BACK_SECONDS: &str = "1";
 
+/// Says that an intermediary got this request in early data of its own (RFC 8470 5.1). Whatever its value, it says so.
+const EARLY_DATA: HeaderName = HeaderName::from_static("early-data");
+
 /// Fields about one connection. They are the door's business, and malformed on HTTP/2 and HTTP/3 (RFC 9113 8.2.2).
 const HOP_BY_HOP: [HeaderName; 5] = [
     CONNECTION,
@@ -96,9 +99,12 @@ impl<H: Handler> Exchange<H> {
     /// From a parsed head to a response that is ready to be written.
     pub(crate) async fn answer(&self, head: request::Parts, mut peer: Peer) -> Response {
         peer.client = proxy::client_address(peer.socket.ip(), &head.headers, &self.trusted);
+        peer.early_at_proxy = head.headers.contains_key(&EARLY_DATA);
+        peer.early_data |= peer.early_at_proxy;
+        let is_secure = peer.secure;
         let head_only = head.method == Method::HEAD;
         let protocol = peer.protocol;
-        let advertise = self.alt_svc.as_ref().filter(|_| peer.secure && protocol != Protocol::H3);
+        let alt_svc = self.alt_svc.as_ref().filter(|_| is_secure);
         let admitted = admit(head, peer, &self.limits).and_then(|request| self.in_time(request));
         let mut response = match admitted {
             _ if self.stop.late.is_cancelled() => leaving(),
@@ -117,15 +123,15 @@ impl<H: Handler> Exchange<H> {
             headers.remove(name);
         }
         let is_leaving = self.stop.drain.is_cancelled();
-        match advertise {
-            // Nobody should come back to an HTTP/3 door that closes (RFC 7838 3).
+        match alt_svc {
+            // Nobody should come back to an HTTP/3 door that closes, least of all who is there (RFC 7838 3).
             Some(_) if is_leaving => {
                 headers.insert(ALT_SVC, HeaderValue::from_static("clear"));
             }
-            Some(alt_svc) => {
+            Some(alt_svc) if protocol != Protocol::H3 => {
                 headers.entry(ALT_SVC).or_insert_with(|| alt_svc.clone());
             }
-            None => {}
+            _ => {}
         }
         if is_leaving && protocol == Protocol::H1 {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -133,10 +139,12 @@ impl<H: Handler> Exchange<H> {
         settle_length(head_only, response)
     }
 
-    /// Refuses what must not be done twice while it may be a replay.
+    /// Refuses what must not be done twice while it may be a replay. A proxy that nobody trusts may have made that up, to
+    /// be counted less; its client asks again without early data, as one does whose proxy is honest (RFC 8470 5.2).
     fn in_time(&self, request: Request) -> Result<Request, Problem> {
         let is_safe = matches!(request.method, Method::GET | Method::HEAD) && !announces_body(&request.headers);
-        match request.peer.early_data && !(is_safe && self.handler.allows_early(&request)) {
+        let is_believed = !request.peer.early_at_proxy || proxy::is_trusted(request.peer.socket.ip(), &self.trusted);
+        match request.peer.early_data && !(is_safe && is_believed && self.handler.allows_early(&request)) {
             true => Err(Problem::new("too-early", "Try again after the handshake", 425)),
             false => Ok(request),
         }

@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use crate::budget::Budget;
 use crate::counters::Counters;
 use crate::limits::Limits;
 
@@ -24,8 +25,6 @@ use crate::limits::Limits;
 const PREFACE_BYTES: usize = 24;
 /// The header of every frame: length in 24 bits, type, flags, stream (RFC 9113 4.1).
 const HEADER_BYTES: usize = 9;
-/// Bytes of ours that earn a credit, which is counted in these.
-const CREDIT: u64 = 1024;
 
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
@@ -36,25 +35,13 @@ struct Frames {
     skip: usize,
     header: [u8; HEADER_BYTES],
     header_bytes: usize,
-    credit: u64,
-    full: u64,
-    per_second: u64,
-    /// Time has been paid out until here.
-    paid: Instant,
+    budget: Budget,
 }
 
 impl Frames {
     fn new(limits: &Limits, now: Instant) -> Self {
-        let full = u64::from(limits.h2_frames) * CREDIT;
-        Self {
-            skip: PREFACE_BYTES,
-            header: [0; HEADER_BYTES],
-            header_bytes: 0,
-            credit: full,
-            full,
-            per_second: u64::from(limits.h2_frames_per_second) * CREDIT,
-            paid: now,
-        }
+        let budget = Budget::new(limits.idle_frames, limits.idle_frames_per_second, now);
+        Self { skip: PREFACE_BYTES, header: [0; HEADER_BYTES], header_bytes: 0, budget }
     }
 
     /// Whether the budget bears these bytes of the peer. The clock is asked only when it seems that it does not.
@@ -79,27 +66,14 @@ impl Frames {
         let [a, b, c, kind, ..] = self.header;
         self.header_bytes = 0;
         self.skip = u32::from_be_bytes([0, a, b, c]) as usize;
-        let cost = match kind {
+        match kind {
             HEADERS => {
-                self.earn(CREDIT);
-                return true;
+                self.budget.earn(1);
+                true
             }
-            RST_STREAM => 2 * CREDIT,
-            _ => CREDIT,
-        };
-        if self.credit < cost {
-            let now = now();
-            let passed = now.saturating_duration_since(self.paid).as_millis();
-            self.paid = now;
-            self.earn(u64::try_from(passed).unwrap_or(u64::MAX / CREDIT).saturating_mul(self.per_second) / 1000);
+            RST_STREAM => self.budget.spend(2, now),
+            _ => self.budget.spend(1, now),
         }
-        let left = self.credit.checked_sub(cost);
-        self.credit = left.unwrap_or(0);
-        left.is_some()
-    }
-
-    fn earn(&mut self, credit: u64) {
-        self.credit = self.credit.saturating_add(credit).min(self.full);
     }
 }
 
@@ -131,7 +105,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FrameBudget<S> {
 impl<S: AsyncWrite + Unpin> FrameBudget<S> {
     fn wrote(&mut self, result: &Poll<io::Result<usize>>) {
         if let Poll::Ready(Ok(count)) = result {
-            self.frames.earn(*count as u64);
+            self.frames.budget.earn_bytes(*count as u64);
         }
     }
 }
@@ -183,7 +157,7 @@ mod tests {
     }
 
     fn frames(credits: u32, per_second: u32) -> (Frames, Instant) {
-        let limits = Limits { h2_frames: credits, h2_frames_per_second: per_second, ..Limits::default() };
+        let limits = Limits { idle_frames: credits, idle_frames_per_second: per_second, ..Limits::default() };
         let now = Instant::now();
         let mut frames = Frames::new(&limits, now);
         assert!(frames.read(&[b'x'; PREFACE_BYTES], || now));
@@ -200,7 +174,7 @@ mod tests {
         assert!(!frames.read(&frame(PING, 0), || start));
         assert!(frames.read(&frame(PING, 0), || start + Duration::from_millis(100)));
         assert!(!frames.read(&frame(SETTINGS, 0), || start + Duration::from_millis(100)));
-        frames.earn(1024);
+        frames.budget.earn_bytes(1024);
         assert!(frames.read(&frame(SETTINGS, 0), || start + Duration::from_millis(100)));
         assert!(frames.read(&frame(HEADERS, 40), || start + Duration::from_millis(100)));
         assert!(frames.read(&frame(PING, 0), || start + Duration::from_millis(100)));
@@ -225,14 +199,14 @@ mod tests {
             let (mut pieces, _) = frames(1_000, 0);
             prop_assert!(whole.read(&bytes, || now));
             prop_assert!(bytes.chunks(step).all(|piece| pieces.read(piece, || now)));
-            prop_assert_eq!(whole.credit, pieces.credit);
+            prop_assert_eq!(whole.budget.left(), pieces.budget.left());
             // The naive count: what each costs, and a request's credit as far as the budget has room for it.
             let expected = kinds.iter().fold(1_000u64, |left, (kind, _)| match *kind {
                 HEADERS => (left + 1).min(1_000),
                 RST_STREAM => left - 2,
                 _ => left - 1,
             });
-            prop_assert_eq!(whole.credit, expected * CREDIT);
+            prop_assert_eq!(whole.budget.left(), expected * 1024);
         }
     }
 }

@@ -24,6 +24,7 @@
 //! | `x509_parser` | `names.rs` |
 
 mod body;
+mod budget;
 mod certificates;
 mod client;
 mod counters;

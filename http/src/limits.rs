@@ -30,25 +30,26 @@ pub struct Limits {
     /// Time an HTTP/1.1 connection may stay without a request. A player asks for 512 KiB about every 26 s at
     /// 160 kbit/s, and should find its connection open.
     pub idle: Duration,
-    /// Time a write may wait without the peer taking a single byte. A paused player closes its window for minutes,
-    /// a dead one for ever.
+    /// Time a write to a TCP connection may wait without the peer taking a single byte. A paused player closes its window
+    /// for minutes, a dead one for ever.
     pub write_stall: Duration,
-    /// Time that an HTTP/2 answer waits for its peer to read `read_bytes_min` before it counts as paused. A hundred
+    /// Time that an HTTP/2 or HTTP/3 answer waits for its peer to read `read_bytes_min` before it counts as paused. A hundred
     /// downloads that share a slow line get through in it.
     pub stream_stall: Duration,
     /// Bytes that a peer must read of an answer in `stream_stall` of waiting. 4 KiB a minute is half a kbit/s.
     pub read_bytes_min: usize,
-    /// Paused answers that one HTTP/2 connection may have: the track that plays and the next, over one connection for two
+    /// Paused answers that one HTTP/2 or HTTP/3 connection may have: the track that plays and the next, over one connection for two
     /// players. Further ones are reset.
     pub paused_streams: usize,
     /// Time that an answer may be paused. Whoever takes longer over dinner asks again.
     pub pause: Duration,
-    /// HTTP/2 frames that bring nothing (SETTINGS, PING, PRIORITY, WINDOW_UPDATE, RST_STREAM twice, unknown ones) on one
-    /// connection, beyond one for each request and KiB sent. A thousand streams opened and reset at a skip of a crowd
-    /// behind one proxy.
-    pub h2_frames: u32,
+    /// Frames that bring nothing on one HTTP/2 or HTTP/3 connection (SETTINGS, PING, PRIORITY, WINDOW_UPDATE and RST_STREAM;
+    /// PRIORITY_UPDATE, MAX_PUSH_ID, GOAWAY, QPACK instructions, streams of no use and requests given up; unknown ones),
+    /// beyond one for each request and KiB sent; a reset counts twice. A thousand streams opened and reset at a skip of a
+    /// crowd behind one proxy.
+    pub idle_frames: u32,
     /// Such frames that are forgiven each second: what a chatty client sends for no reason, a hundred times.
-    pub h2_frames_per_second: u32,
+    pub idle_frames_per_second: u32,
     /// Bytes of a request head: request line and fields. A signed target is at most a few KiB.
     pub head_bytes: u32,
     /// Bytes of a request target (`:path`). Longer ones get 414.
@@ -89,8 +90,8 @@ impl Default for Limits {
             read_bytes_min: 4 * 1024,
             paused_streams: 4,
             pause: Duration::from_secs(30 * 60),
-            h2_frames: 2_000,
-            h2_frames_per_second: 100,
+            idle_frames: 2_000,
+            idle_frames_per_second: 100,
             head_bytes: 16 * 1024,
             target_bytes: 8 * 1024,
             head_fields: 64,

@@ -9,6 +9,9 @@
 //! - A connection may have `paused_streams` of them, for up to `pause` each.
 //! - Any further one is reset.
 //!
+//! On HTTP/3 answers wait for each other as well (`quic/priority.rs`), which is no fault of the peer's as long as it
+//! acknowledges the others: then what it acknowledges counts, divided among all.
+//!
 //! What a paused answer holds is its task, a few KiB: nothing is taken out of a body before some of it can leave. On
 //! HTTP/1.1 an answer is a connection, where `write_stall` counts.
 
@@ -90,8 +93,18 @@ impl Patience {
 
     /// Waits for the peer to let something go; None when patience has ended.
     pub(crate) async fn wait<F: Future>(&mut self, reading: F) -> Option<F::Output> {
-        let begun = Instant::now();
-        let before = self.waited;
+        self.wait_or(reading, || 0).await
+    }
+
+    /// The same where the peer may be reading other answers that go before this one. `excuse` is asked when patience is at
+    /// its end: how many bytes of those, since it was asked before, are as good as bytes of this one.
+    pub(crate) async fn wait_or<F: Future>(
+        &mut self,
+        reading: F,
+        mut excuse: impl FnMut() -> usize,
+    ) -> Option<F::Output> {
+        let mut begun = Instant::now();
+        let mut before = self.waited;
         let mut reading = pin!(reading);
         loop {
             let outcome = timeout(self.left(), &mut reading).await;
@@ -99,6 +112,8 @@ impl Patience {
             if let Ok(outcome) = outcome {
                 return Some(outcome);
             }
+            self.took(excuse());
+            (begun, before) = (Instant::now(), self.waited);
             if self.has_ended() {
                 return None;
             }
@@ -186,6 +201,21 @@ mod tests {
         }
         assert!(patience.has_ended());
         assert_eq!((counters.slow_reader.get(), counters.stream_stalled.get()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn who_reads_others_in_the_meantime_is_excused_and_waits_on() {
+        let limits = Limits { stream_stall: Duration::from_millis(2), paused_streams: 0, ..Limits::default() };
+        let counters = Arc::new(Counters::default());
+        let pauses = Pauses::new(&limits, &counters);
+        let mut patience = pauses.patience();
+        let mut asked = 0;
+        let excuse = || {
+            asked += 1;
+            if asked < 10 { 4_096 } else { 100 }
+        };
+        assert_eq!(patience.wait_or(std::future::pending::<()>(), excuse).await, None);
+        assert_eq!((asked, counters.slow_reader.get()), (10, 1));
     }
 
     #[tokio::test]

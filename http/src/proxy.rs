@@ -29,9 +29,14 @@ pub(crate) async fn read_header<S: AsyncRead + Unpin>(stream: &mut S) -> io::Res
     }
 }
 
+/// Whether the word of who is at the other end of the socket counts.
+pub(crate) fn is_trusted(socket: IpAddr, trusted: &[Cidr]) -> bool {
+    any_contains(trusted, unmapped(socket))
+}
+
 /// The client's address: the socket's, or what the chain of trusted proxies says.
 pub(crate) fn client_address(socket: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
-    if !any_contains(trusted, unmapped(socket)) {
+    if !is_trusted(socket, trusted) {
         return unmapped(socket);
     }
     let forwarded = joined(headers, &FORWARDED);

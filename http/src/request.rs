@@ -32,10 +32,12 @@ pub struct Peer {
     pub protocol: Protocol,
     /// True over TLS and QUIC.
     pub secure: bool,
-    /// True if this request may be a replay (0-RTT, RFC 8470).
+    /// True if this request may be a replay (0-RTT, RFC 8470): it came before our handshake with its sender was complete,
+    /// or a trusted proxy says that so it came to itself.
     pub early_data: bool,
-    /// Whether the TLS session was resumed from an earlier one; None without TLS. Over QUIC
-    /// known only of sessions that brought early data.
+    /// True in the second of these cases: then not even an acknowledgement proves that somebody wanted the answer.
+    pub early_at_proxy: bool,
+    /// Whether the TLS session was resumed from an earlier one; None without TLS.
     pub resumed: Option<bool>,
     /// The verified client certificate's name, if there is one.
     pub identity: Option<PeerIdentity>,
@@ -91,6 +93,7 @@ impl Request {
             protocol: Protocol::H1,
             secure: false,
             early_data: false,
+            early_at_proxy: false,
             resumed: None,
             identity: None,
         };

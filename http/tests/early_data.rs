@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use http::{Method, StatusCode};
+use needledrop_core::Cidr;
 use needledrop_http::{Delivered, End};
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
-use world::{World, client_tls};
+use world::{ALL, World, client_tls};
 
 const SOON: Duration = Duration::from_secs(5);
 /// What the first answer of the server takes to its client: enough to make a request on a busy machine.
@@ -190,4 +191,42 @@ async fn what_nobody_acknowledged_is_not_delivered() {
     // The answer leaves in the first flight, but that it arrived can only say who completes the handshake.
     ask(&config, relay.address, Method::GET, "/early").await;
     assert_eq!(world.stage.receipts.next("/early").await, Delivered { bytes: 0, end: End::Left });
+}
+
+/// What a proxy got in early data of its own (RFC 8470 5.1) may be a replay for us as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn early_data_of_a_trusted_proxy_is_early_here_as_well() {
+    let world = World::open_with(|config, _| config.trusted = Cidr::LOOPBACK.to_vec());
+    for via in ALL {
+        let field = [("early-data", "1")];
+        let answer = world.ask_with(via, Method::GET, "/early", &field).await.unwrap();
+        assert_eq!((answer.status.as_u16(), answer.text()), (200, "early: true"), "{via:?}");
+        // Several, or with another value, they say the same (RFC 8470 5.1).
+        let answer =
+            world.ask_with(via, Method::GET, "/early", &[("early-data", "0"), ("early-data", "?")]).await.unwrap();
+        assert_eq!(answer.text(), "early: true", "{via:?}");
+        let calls = world.stage.calls.load(Ordering::Relaxed);
+        for method in [Method::POST, Method::OPTIONS, Method::DELETE] {
+            let answer = world.ask_with(via, method, "/early", &field).await.unwrap();
+            assert_eq!(answer.status, StatusCode::TOO_EARLY, "{via:?}");
+            assert!(answer.text().contains("too-early"));
+        }
+        assert_eq!(world.stage.calls.load(Ordering::Relaxed), calls, "nobody was asked");
+        let answer = world.ask_with(via, Method::GET, "/early", &[]).await.unwrap();
+        assert_eq!(answer.text(), "early: false", "{via:?}");
+    }
+    assert_eq!(world.counters.early_refused.get(), 3 * ALL.len() as u64);
+}
+
+/// Who is not trusted could say so to be counted less. Whoever speaks the truth asks again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn early_data_that_a_stranger_speaks_of_is_refused() {
+    let world = World::open();
+    for via in ALL {
+        for value in ["1", "0"] {
+            let answer = world.ask_with(via, Method::GET, "/early", &[("early-data", value)]).await.unwrap();
+            assert_eq!(answer.status, StatusCode::TOO_EARLY, "{via:?}");
+        }
+    }
+    assert_eq!(world.stage.calls.load(Ordering::Relaxed), 0);
 }

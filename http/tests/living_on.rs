@@ -3,11 +3,14 @@
 mod world;
 
 use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::Method;
 use needledrop_http::{DevCerts, Drained};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use world::{ALL, Session, Via, World, pattern};
@@ -107,7 +110,9 @@ async fn answers_on_the_way_out_say_that_we_are_leaving() {
         let answer = asked.await.unwrap().unwrap();
         assert_eq!(answer.text(), "later", "{via:?}");
         let said = |name: &str| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
-        assert_eq!(said("alt-svc"), has_alt_svc.then(|| "clear".to_owned()), "{via:?}");
+        // Whoever is at the HTTP/3 door has come by it.
+        let is_told = has_alt_svc || via == Via::H3;
+        assert_eq!(said("alt-svc"), is_told.then(|| "clear".to_owned()), "{via:?}");
         let is_h1 = matches!(via, Via::H1 | Via::H1Tls);
         assert_eq!(said("connection"), is_h1.then(|| "close".to_owned()), "{via:?}");
         assert_eq!(draining.await.unwrap(), Drained::Finished, "{via:?}");
@@ -165,6 +170,148 @@ async fn what_is_asked_too_late_to_be_finished_gets_503_and_a_time_to_come_back(
         drop(stream);
         assert_eq!(draining.await.unwrap(), Drained::Finished, "{via:?}");
     }
+}
+
+/// Asserts that this is what is said to who asks too late.
+async fn assert_leaving(answer: http::Response<h2::RecvStream>) {
+    let (head, mut body) = answer.into_parts();
+    assert_eq!(head.status, 503);
+    for (name, value) in [("retry-after", "1"), ("alt-svc", "clear"), ("content-type", "application/problem+json")] {
+        assert_eq!(head.headers.get(name).map(|value| value.to_str().unwrap()), Some(value), "{name}");
+    }
+    let text = timeout(Duration::from_secs(5), body.data()).await.unwrap().unwrap().unwrap();
+    assert!(text.windows(7).any(|word| word == b"leaving"));
+}
+
+/// A stream that can be deaf for a while.
+struct Deaf<S> {
+    inner: S,
+    ears: Ears,
+}
+
+#[derive(Clone, Default)]
+struct Ears(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Ears {
+    fn shut(&self) {
+        self.0.lock().unwrap().0 = true;
+    }
+
+    fn open(&self) {
+        let mut ears = self.0.lock().unwrap();
+        ears.0 = false;
+        if let Some(waker) = ears.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Deaf<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        {
+            let mut ears = self.ears.0.lock().unwrap();
+            if ears.0 {
+                ears.1 = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+        }
+        Pin::new(&mut self.inner).poll_read(cx, buf)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Deaf<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+/// HTTP/2 clients that have not heard yet that they should ask elsewhere: one whose connection comes about late, and one
+/// that is deaf for a while, so that we do not see that it knows (RFC 9113 6.8).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_too_late_over_h2_gets_503_as_well() {
+    let request = || http::Request::get("https://localhost/").body(()).unwrap();
+    for is_used in [false, true] {
+        let world = World::open_with(|config, _| config.alt_svc = Some(443));
+        let tcp = TcpStream::connect(world.tls).await.unwrap();
+        let tls = Arc::new(world::client_tls(&world.certs.ca, None, "h2"));
+        let ears = Ears::default();
+        let connect = async {
+            let inner =
+                tokio_rustls::TlsConnector::from(tls).connect("localhost".try_into().unwrap(), tcp).await.unwrap();
+            ears.shut();
+            let (client, connection) = h2::client::handshake(Deaf { inner, ears: ears.clone() }).await.unwrap();
+            tokio::spawn(connection);
+            client
+        };
+        let mut connect = Some(Box::pin(connect));
+        let mut client = None;
+        if is_used {
+            let mut used = connect.take().unwrap().await;
+            ears.open();
+            let (first, _) = used.send_request(request(), true).unwrap();
+            assert_eq!(first.await.unwrap().status(), 200);
+            ears.shut();
+            client = Some(used);
+        }
+        sleep(Duration::from_millis(50)).await;
+        let draining = tokio::spawn(world.running.drain(Duration::from_millis(1200)));
+        sleep(Duration::from_millis(700)).await;
+        let mut client = match client {
+            Some(used) => used,
+            None => connect.take().unwrap().await,
+        };
+        let (answer, _) = client.send_request(request(), true).unwrap();
+        sleep(Duration::from_millis(50)).await;
+        ears.open();
+        assert_leaving(timeout(Duration::from_secs(5), answer).await.unwrap().unwrap()).await;
+        drop(client);
+        draining.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_asked_too_late_over_h3_gets_503_as_well() {
+    let world = World::open_with(|config, _| config.alt_svc = Some(443));
+    let mut session = world.connect(Via::H3, None).await.unwrap();
+    sleep(Duration::from_millis(50)).await;
+    let draining = tokio::spawn(world.running.drain(Duration::from_millis(1200)));
+    sleep(Duration::from_millis(700)).await;
+    let answer = session.ask(Method::GET, "/", &[]).await.unwrap();
+    assert_eq!(answer.status, 503);
+    assert!(answer.text().contains("leaving"));
+    for (name, value) in [("retry-after", "1"), ("alt-svc", "clear"), ("content-type", "application/problem+json")] {
+        assert_eq!(answer.headers.get(name).map(|value| value.to_str().unwrap()), Some(value), "{name}");
+    }
+    assert_eq!(draining.await.unwrap(), Drained::Finished);
+}
+
+/// What had left its client before the client could know that we leave is answered (RFC 9114 5.2).
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_under_way_when_an_h3_drain_begins_is_answered() {
+    let world = World::open();
+    let mut session = world.connect(Via::H3, None).await.unwrap();
+    session.ask(Method::GET, "/", &[]).await.unwrap();
+    let Session::H3 { quic, .. } = &session else { unreachable!() };
+    let draining = tokio::spawn(world.running.drain(Duration::from_secs(10)));
+    sleep(Duration::from_millis(10)).await;
+    // By hand, since h3's client has heard of the GOAWAY: GET / from `a`, in QPACK by the static table.
+    let (mut send, mut recv) = quic.open_bi().await.unwrap();
+    send.write_all(&[0x01, 8, 0, 0, 0xc0 | 17, 0xc0 | 23, 0xc0 | 1, 0x50, 1, b'a']).await.unwrap();
+    send.finish().unwrap();
+    let answer = timeout(Duration::from_secs(5), recv.read_to_end(10_000)).await.unwrap().expect("it was rejected");
+    assert!(answer.ends_with(b"GET / for a"), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(draining.await.unwrap(), Drained::Finished);
+    let closed = timeout(Duration::from_secs(5), quic.closed()).await.unwrap();
+    let quinn::ConnectionError::ApplicationClosed(close) = closed else { panic!("{closed}") };
+    assert_eq!(close.error_code, 0x100u32.into());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -140,6 +140,62 @@ async fn what_breaks_the_rules_is_cut_off_and_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_reads_one_answer_after_the_other_loses_none() {
+    let world = World::open_with(|config, _| {
+        config.limits.stream_stall = Duration::from_millis(100);
+        config.limits.paused_streams = 1;
+    });
+    let (_endpoint, quic) = quic_connection(world.quic, client_tls(&world.certs.ca, None, "h3")).await.unwrap();
+    let _control = control(&quic).await;
+    let mut reading = tokio::task::JoinSet::new();
+    for _ in 0..6 {
+        let (_send, mut recv) = ask_raw(&quic, &[], "/huge").await;
+        reading.spawn(async move {
+            let mut bytes = 0;
+            while let Some(chunk) =
+                recv.read_chunk(1 << 20, true).await.expect("reset, but the others had to come first")
+            {
+                bytes += chunk.bytes.len();
+            }
+            bytes
+        });
+    }
+    let read = timeout(Duration::from_secs(60), reading.join_all()).await.unwrap();
+    assert!(read.iter().all(|bytes| *bytes > world::HUGE), "{read:?}");
+    assert_eq!(counter(&world, "stream_stalled") + counter(&world, "slow_reader"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_client_gave_up_is_no_longer_worked_on() {
+    let world = World::open();
+    let (_endpoint, quic) = quic_connection(world.quic, client_tls(&world.certs.ca, None, "h3")).await.unwrap();
+    let _control = control(&quic).await;
+    let (_send, mut recv) = ask_raw(&quic, &[], "/never").await;
+    recv.read_chunk(1 << 20, true).await.unwrap().unwrap();
+    recv.stop(0x10cu32.into()).unwrap();
+    let delivered = timeout(Duration::from_secs(2), world.stage.receipts.next("/never")).await.unwrap();
+    assert_eq!((delivered.bytes, delivered.end), (0, needledrop_http::End::Left));
+    assert!(quic.close_reason().is_none());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_resumed_session_is_told_from_a_full_handshake() {
+    let world = World::open();
+    let tls = client_tls(&world.certs.ca, None, "h3");
+    let config = quinn::crypto::rustls::QuicClientConfig::try_from(tls).unwrap();
+    let config = quinn::ClientConfig::new(std::sync::Arc::new(config));
+    for expected in ["Some(false)", "Some(true)", "Some(true)"] {
+        let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        let quic = endpoint.connect_with(config.clone(), world.quic, "localhost").unwrap().await.unwrap();
+        let (_send, mut recv) = ask_raw(&quic, &[], "/resumed").await;
+        let answer = timeout(SOON, recv.read_to_end(10_000)).await.unwrap().unwrap();
+        assert!(answer.ends_with(expected.as_bytes()), "{expected}, but {}", String::from_utf8_lossy(&answer));
+        // The ticket comes behind the handshake.
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_moves_in_the_middle_of_a_track_keeps_playing() {
     let world = World::open();
     let mut session = world.connect(Via::H3, None).await.unwrap();

@@ -2,7 +2,7 @@
 
 use crate::world::{Got, Manner, World, now};
 use http::Method;
-use needledrop_core::{Claims, ObjectPath, PlaybackId, Pseudonym, UnixSeconds, rate::Quota};
+use needledrop_core::{Cidr, Claims, ObjectPath, PlaybackId, Pseudonym, UnixSeconds, rate::Quota};
 use needledrop_edge::admission::Settings;
 use needledrop_http::{Handler, Request};
 
@@ -99,6 +99,32 @@ async fn a_url_that_was_passed_around_goes_on_playing_where_it_plays() {
     for client in ["203.0.113.99", "2001:db8:1:2::8"] {
         assert_eq!(ask(&world, &target, client, false).await.status, 200, "{client}");
     }
+}
+
+#[tokio::test]
+async fn an_address_in_early_data_satisfies_no_claim() {
+    let world = world(Settings::off()).await;
+    let target = signed(&world, |claims| claims.network = Some(Cidr::parse("203.0.113.0/24").unwrap()));
+    assert_problem(ask(&world, &target, "203.0.113.7", true).await, 425, "too-early").await;
+    assert_eq!(ask(&world, &target, "203.0.113.7", false).await.status, 200);
+    assert_problem(ask(&world, &target, "198.51.100.7", true).await, 403, "url-other-network").await;
+}
+
+#[tokio::test]
+async fn what_others_answer_draws_on_the_same_account() {
+    let slow = Quota { per_second: 1, burst: 2 };
+    let world = world(Settings { network: Some(slow), ..Settings::off() }).await;
+    let target = signed(&world, |_| ());
+    let page = |client: &str| {
+        let mut request = Request::local(Method::GET, "/");
+        request.peer.client = client.parse().unwrap();
+        request
+    };
+    assert!(world.edge.turn_away(&page("203.0.113.7")).is_none());
+    assert_eq!(ask(&world, &target, "203.0.113.7", false).await.status, 200);
+    let refused = world.edge.turn_away(&page("203.0.113.7")).unwrap();
+    assert_eq!((refused.status().as_u16(), refused.headers()["retry-after"].to_str().unwrap()), (429, "1"));
+    assert!(world.edge.turn_away(&page("203.0.113.8")).is_none(), "others do not pay");
 }
 
 #[tokio::test]

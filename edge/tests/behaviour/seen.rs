@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use crate::world::{BLOCK, Manner, World, now};
+use crate::world::{BLOCK, Got, Manner, World, now};
 use http::Method;
 use needledrop_core::{Claims, ObjectPath, PlaybackId, UnixSeconds, sign, signed_url::Pseudonym};
 use needledrop_edge::{Clock, Deliveries};
-use needledrop_http::{Doors, DoorsConfig};
+use needledrop_http::{Doors, DoorsConfig, Handler, Request};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpSocket,
@@ -81,6 +81,11 @@ async fn each_playback_has_the_bytes_that_arrived_on_record() {
     watched.world.send(Method::HEAD, &url, &[]).await;
     watched.world.send(Method::GET, &format!("{url}x"), &[]).await;
     watched.world.get(PATH, &range("bytes=0-9")).await.bytes().await.unwrap();
+    // Nor what a proxy may have been sent by anybody (RFC 8470).
+    let mut early = Request::local(Method::GET, &url);
+    (early.peer.early_data, early.peer.early_at_proxy) = (true, true);
+    let (parts, body) = watched.world.edge.call(early).await.into_parts();
+    Got { status: parts.status, headers: parts.headers, body }.bytes().await.unwrap();
 
     let records = watched.delivered(3).await;
     let bytes: Vec<_> = records.iter().map(|record| record["bytes"].clone()).collect();

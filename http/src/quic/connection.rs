@@ -7,19 +7,19 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use quinn_proto::{
-    ConnectionError, ConnectionEvent, ConnectionHandle, Dir, EndpointEvent, Event, ReadError, Side, StreamEvent,
-    StreamId, Transmit, VarInt, WriteError,
+    ConnectionError, ConnectionEvent, ConnectionHandle, Dir, EndpointEvent, Event, ReadError, StreamEvent, StreamId,
+    Transmit, VarInt, WriteError, Written,
 };
 use rustls::pki_types::CertificateDer;
 use tokio::time::Sleep;
@@ -28,7 +28,9 @@ use tokio_util::sync::CancellationToken;
 use super::early::Early;
 use super::endpoint::Endpoint;
 use super::flight;
-use super::priority::{Priorities, Priority};
+use super::priority::{Beyond, Priorities, Priority};
+use super::session::Handshake;
+use super::whereabouts::{Leave, Path, Whereabouts};
 
 /// Datagrams of one turn: two full batches.
 const DATAGRAMS_PER_TURN: usize = 80;
@@ -66,12 +68,8 @@ struct Inner {
     /// A batch that the socket had no room for.
     unsent: Option<(Transmit, Vec<u8>)>,
     sent_bytes: u64,
-    /// Counted while the address is not proven.
-    received_bytes: u64,
-    is_validated: bool,
+    whereabouts: Whereabouts,
     send_window: u64,
-    /// Where the client surely is.
-    proven: SocketAddr,
     accepting: [Option<Waker>; 2],
     opening: [Option<Waker>; 2],
     readers: HashMap<StreamId, Waker>,
@@ -104,13 +102,11 @@ impl Connection {
         endpoint: Arc<Endpoint>,
     ) -> Self {
         let inner = Inner {
-            proven: proto.remote_address(),
+            whereabouts: Whereabouts::new(proto.remote_address(), first.bytes, first.is_validated),
             proto,
             error: None,
             unsent: None,
             sent_bytes: 0,
-            received_bytes: first.bytes,
-            is_validated: first.is_validated,
             send_window: u64::MAX,
             accepting: [None, None],
             opening: [None, None],
@@ -160,9 +156,8 @@ impl Connection {
     /// A datagram of this connection came.
     pub(super) fn heed(&self, event: ConnectionEvent, bytes: u64) {
         self.guarded(|inner| {
-            inner.received_bytes += bytes;
             inner.proto.handle_event(event);
-            inner.is_validated |= !inner.proto.is_handshaking();
+            inner.whereabouts.came(bytes, &inner.proto, Instant::now());
         });
         self.drive();
     }
@@ -195,18 +190,28 @@ impl Connection {
     /// Where the client is. After it moved, its new address counts once it has proved that it receives there
     /// (RFC 9000 8.2): until then anybody's address could stand in its packets.
     pub(super) fn address(&self) -> SocketAddr {
-        let mut inner = self.lock();
-        let now = inner.proto.remote_address();
-        if now.ip() == inner.proven.ip() || flight::is_proven(inner.proto.congestion_state()) {
-            inner.proven = now;
-        }
-        inner.proven
+        self.lock().whereabouts.proven()
+    }
+
+    /// Whether the session was resumed, once that is known.
+    pub(super) fn resumed(&self) -> Option<bool> {
+        let said = self.lock().proto.crypto_session().handshake_data()?;
+        said.downcast::<Handshake>().ok().map(|handshake| handshake.resumed)
     }
 
     /// The certificates that the client showed in this session.
     pub(super) fn certificates(&self) -> Option<Vec<CertificateDer<'static>>> {
         let shown = self.lock().proto.crypto_session().peer_identity()?;
         shown.downcast().ok().map(|chain| *chain)
+    }
+
+    /// Bytes that the peer has acknowledged where it is now.
+    pub(super) fn acked_bytes(&self) -> u64 {
+        flight::acked_bytes(self.lock().proto.congestion_state())
+    }
+
+    pub(super) fn rtt(&self) -> Duration {
+        self.lock().proto.rtt()
     }
 
     pub(super) fn congestion_window(&self) -> u64 {
@@ -227,6 +232,9 @@ impl Connection {
         if let Some(id) = inner.proto.streams().accept(dir) {
             if inner.proto.is_handshaking() {
                 self.0.early.mark(id.into());
+            }
+            if dir == Dir::Bi {
+                inner.priorities.begin(id.index());
             }
             return Poll::Ready(Ok(id));
         }
@@ -292,13 +300,18 @@ impl Connection {
         }
     }
 
-    /// Writes some of the pieces, without a copy; they advance. The number of those that are written whole.
+    /// Writes some of the pieces, without a copy; they advance.
+    pub(super) async fn write(&self, id: StreamId, pieces: &mut [Bytes]) -> Result<Written, Broken> {
+        poll_fn(|cx| self.poll_write(id, pieces, cx)).await
+    }
+
+    /// See [`Connection::write`].
     pub(super) fn poll_write(
         &self,
         id: StreamId,
         pieces: &mut [Bytes],
         cx: &mut Context<'_>,
-    ) -> Poll<Result<usize, Broken>> {
+    ) -> Poll<Result<Written, Broken>> {
         let mut inner = self.lock();
         if let Some(error) = &inner.error {
             return Poll::Ready(Err(Broken::Lost(error.clone())));
@@ -314,7 +327,7 @@ impl Connection {
             inner.proto.set_send_window(whole);
         }
         let written = match result {
-            Ok(written) => Ok(written.chunks),
+            Ok(written) => Ok(written),
             Err(WriteError::Stopped(code)) => Err(Broken::ByPeer(code)),
             Err(WriteError::ClosedStream) => Err(Broken::Closed),
             Err(WriteError::Blocked) => {
@@ -325,6 +338,26 @@ impl Connection {
         drop(inner);
         self.drive();
         Poll::Ready(written)
+    }
+
+    /// Whether the peer's credit would let bytes of a stream go. Those that wait although it would, wait for our window.
+    pub(super) fn has_credit(&self, id: StreamId) -> bool {
+        let mut inner = self.lock();
+        inner.proto.set_send_window(u64::MAX);
+        let nothing = inner.proto.send_stream(id).write_chunks(&mut []);
+        let window = inner.send_window;
+        inner.proto.set_send_window(window);
+        !matches!(nothing, Err(WriteError::Blocked))
+    }
+
+    /// Until the peer wants no more of a stream, or has all of it.
+    pub(super) async fn stopped(&self, id: StreamId) {
+        let _ = poll_fn(|cx| self.poll_finished(id, cx)).await;
+    }
+
+    /// Whether the peer has said that it wants no more of a stream.
+    pub(super) fn is_stopped(&self, id: StreamId) -> bool {
+        matches!(self.lock().proto.send_stream(id).stopped(), Ok(Some(_)))
     }
 
     pub(super) fn finish(&self, id: StreamId) {
@@ -370,16 +403,24 @@ impl Connection {
         let _ = inner.proto.send_stream(id).set_priority(weight);
     }
 
+    /// How many requests the peer may have under way.
+    pub(super) fn allow_requests(&self, at_once: u32) {
+        self.lock().priorities.allow(at_once.into());
+    }
+
     /// The peer changed its mind (PRIORITY_UPDATE).
-    pub(super) fn reprioritise(&self, stream: u64, said: Priority) {
-        let Ok(id) = VarInt::from_u64(stream).map(StreamId::from) else { return };
-        if id.dir() != Dir::Bi || id.initiator() != Side::Client {
-            return;
-        }
+    pub(super) fn reprioritise(&self, stream: u64, said: Priority) -> Result<(), Beyond> {
+        let Ok(id) = VarInt::from_u64(stream).map(StreamId::from) else { return Err(Beyond) };
         let mut inner = self.lock();
-        if let Some(weight) = inner.priorities.update(id.index(), said) {
+        if let Some(weight) = inner.priorities.update(id.index(), said)? {
             let _ = inner.proto.send_stream(id).set_priority(weight);
         }
+        Ok(())
+    }
+
+    /// Requests among which the connection is shared out; never none.
+    pub(super) fn answers(&self) -> u64 {
+        (self.lock().priorities.len() as u64).max(1)
     }
 
     /// The answer on a stream has ended.
@@ -431,6 +472,7 @@ impl Inner {
     ) -> (Turn, Vec<Waker>) {
         if self.proto.poll_timeout().is_some_and(|at| at <= now) {
             self.proto.handle_timeout(now);
+            self.whereabouts.look(&self.proto, now);
         }
         let sent = self.send(&shared.endpoint, now, scratch);
         events.extend(std::iter::from_fn(|| self.proto.poll_endpoint_events()));
@@ -438,17 +480,20 @@ impl Inner {
         while let Some(event) = self.proto.poll() {
             self.tell(event, shared, &mut woken);
         }
-        (sent.unwrap_or_else(|| Turn::Until(self.proto.poll_timeout())), woken)
+        let turn = match sent {
+            None => Turn::Until(self.proto.poll_timeout()),
+            Some(Turn::Until(held)) => Turn::Until([held, self.proto.poll_timeout()].into_iter().flatten().min()),
+            Some(turn) => turn,
+        };
+        (turn, woken)
     }
 
     /// Sends until there is nothing to send, no room, or it was enough for one turn.
     fn send(&mut self, endpoint: &Endpoint, now: Instant, scratch: &mut Vec<u8>) -> Option<Turn> {
-        if let Some((transmit, contents)) = self.unsent.take() {
-            let is_held = !self.may_send(0);
-            if is_held || !endpoint.socket.try_send(&transmit, &contents) {
-                self.unsent = Some((transmit, contents));
-                return (!is_held).then_some(Turn::Full);
-            }
+        if let Some((transmit, contents)) = self.unsent.take()
+            && let Some(turn) = self.leave(endpoint, now, transmit, &contents)
+        {
+            return Some(turn);
         }
         let mut datagrams = 0;
         while datagrams < DATAGRAMS_PER_TURN {
@@ -456,25 +501,32 @@ impl Inner {
             let segments = if self.sent_bytes < FIRST_BYTES { segments.min(FIRST_SEGMENTS) } else { segments };
             scratch.clear();
             let transmit = self.proto.poll_transmit(now, segments, scratch)?;
-            if !self.may_send(transmit.size as u64) {
-                self.sent_bytes += transmit.size as u64;
-                self.unsent = Some((transmit, scratch.clone()));
-                return None;
-            }
-            self.sent_bytes += transmit.size as u64;
             datagrams += transmit.segment_size.map_or(1, |segment| transmit.size.div_ceil(segment));
-            if !endpoint.socket.try_send(&transmit, scratch) {
-                self.unsent = Some((transmit, scratch.clone()));
-                return Some(Turn::Full);
+            self.sent_bytes += transmit.size as u64;
+            if let Some(turn) = self.leave(endpoint, now, transmit, scratch) {
+                return Some(turn);
             }
         }
         Some(Turn::More)
     }
 
-    /// At most three times what came, until the address is proven (RFC 9000 8.1). quinn lets a last packet go beyond
-    /// it; here that one waits for more to come.
-    fn may_send(&self, bytes: u64) -> bool {
-        self.is_validated || self.sent_bytes + bytes <= 3 * self.received_bytes
+    /// Sends a batch, or keeps it and says what to do next. What quinn would send to where the client only seems to be waits
+    /// until it may.
+    fn leave(&mut self, endpoint: &Endpoint, now: Instant, transmit: Transmit, contents: &[u8]) -> Option<Turn> {
+        let (to, bytes) = (transmit.destination, transmit.size as u64);
+        let turn = match self.whereabouts.may_leave(to, bytes, now) {
+            Leave::Now if endpoint.socket.try_send(&transmit, contents) => {
+                self.whereabouts.left(to, bytes);
+                return None;
+            }
+            Leave::Now => Turn::Full,
+            Leave::At(instant) => Turn::Until(Some(instant)),
+            Leave::Later => Turn::Until(None),
+            // Lost like any packet to somewhere else.
+            Leave::Never => return None,
+        };
+        self.unsent = Some((transmit, contents.to_vec()));
+        Some(turn)
     }
 
     fn tell(&mut self, event: Event, shared: &Shared, woken: &mut Vec<Waker>) {
@@ -510,6 +562,24 @@ impl Inner {
     }
 }
 
+impl Path for quinn_proto::Connection {
+    fn remote(&self) -> SocketAddr {
+        self.remote_address()
+    }
+
+    fn is_handshaking(&self) -> bool {
+        Self::is_handshaking(self)
+    }
+
+    fn rtt(&self) -> Duration {
+        Self::rtt(self)
+    }
+
+    fn acked_bytes(&self) -> u64 {
+        flight::acked_bytes(self.congestion_state())
+    }
+}
+
 /// The task of a connection: sends, keeps its timers, until the last packet is out of the way.
 pub(super) struct Driver {
     connection: Connection,
@@ -519,7 +589,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, timer: Box::pin(tokio::time::sleep(std::time::Duration::ZERO)), room: None }
+        Self { connection, timer: Box::pin(tokio::time::sleep(Duration::ZERO)), room: None }
     }
 
     /// Whether the timer has come to this instant. It is moved only forwards in time when it has fired: most deadlines

@@ -32,11 +32,6 @@ impl Early {
     pub(super) fn covers(&self, stream: u64) -> bool {
         stream < self.until.load(Ordering::Acquire) && !self.is_confirmed()
     }
-
-    /// Early data is only taken in a resumed session.
-    pub(super) fn resumed(&self) -> Option<bool> {
-        (self.until.load(Ordering::Acquire) > 0).then_some(true)
-    }
 }
 
 #[cfg(test)]
@@ -46,12 +41,11 @@ mod tests {
     #[test]
     fn a_stream_is_early_until_the_handshake_is_complete() {
         let early = Early::default();
-        assert!(!early.covers(0) && early.resumed().is_none());
+        assert!(!early.covers(0));
         early.mark(0);
         early.mark(4);
         assert!(early.covers(0) && early.covers(4) && !early.covers(8));
         early.confirm();
         assert!(!early.covers(4));
-        assert_eq!(early.resumed(), Some(true));
     }
 }

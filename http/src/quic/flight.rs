@@ -48,16 +48,16 @@ impl ControllerFactory for FirstFlight {
             first_flight_bytes: self.initial_window_bytes,
             unsampled_window_bytes: (rate_window * PACER_GAIN.1 / PACER_GAIN.0).max(self.initial_window_bytes),
             sent_bytes: 0,
-            is_sampled: false,
+            acked_bytes: 0,
             rounds: Some(Rounds { began: now, quickest: Duration::MAX, samples: 0, before: Duration::MAX }),
         })
     }
 }
 
-/// Whether the client is known to receive on the path of this controller. Every address gets a controller of its own, and
-/// quinn tells it of acknowledgements only once a challenge sent to a new address was answered.
-pub(super) fn is_proven(controller: &dyn Controller) -> bool {
-    controller.clone_box().into_any().downcast::<Flight>().is_ok_and(|flight| flight.is_sampled)
+/// Bytes whose acknowledgement this controller has heard of. Another address has another controller, or goes on with a copy
+/// of the last one; and quinn tells neither of acknowledgements before a challenge sent to that address was answered.
+pub(super) fn acked_bytes(controller: &dyn Controller) -> u64 {
+    controller.clone_box().into_any().downcast::<Flight>().map_or(0, |flight| flight.acked_bytes)
 }
 
 #[derive(Clone)]
@@ -66,7 +66,7 @@ struct Flight {
     first_flight_bytes: u64,
     unsampled_window_bytes: u64,
     sent_bytes: u64,
-    is_sampled: bool,
+    acked_bytes: u64,
     /// None once slow start has ended.
     rounds: Option<Rounds>,
 }
@@ -103,7 +103,7 @@ impl Controller for Flight {
     }
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, app_limited: bool, rtt: &RttEstimator) {
-        self.is_sampled = true;
+        self.acked_bytes += bytes;
         self.cubic.on_ack(now, sent, bytes, app_limited, rtt);
         if self.rounds.as_mut().is_some_and(|rounds| rounds.heed(now, sent)) {
             self.rounds = None;
@@ -130,7 +130,7 @@ impl Controller for Flight {
     fn window(&self) -> u64 {
         match self.sent_bytes {
             sent if sent < BURST_BYTES.min(self.first_flight_bytes) => UNPACED_WINDOW_BYTES,
-            sent if sent < self.first_flight_bytes && !self.is_sampled => self.unsampled_window_bytes,
+            sent if sent < self.first_flight_bytes && self.acked_bytes == 0 => self.unsampled_window_bytes,
             _ => self.cubic.window(),
         }
     }

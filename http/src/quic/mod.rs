@@ -1,69 +1,74 @@
 //! HTTP/3 over QUIC. Only this folder names quinn-proto, quinn-udp and h3.
 //!
-//! A datagram comes in through `socket.rs`, is brought to its connection by `endpoint.rs`, or to the process of its
-//! connection (`former.rs`, `link.rs`) while two share the socket, and `connection.rs` does the rest: it drives quinn's protocol code, wakes whoever waits on a stream, and sends. `stream.rs` shows streams to h3,
-//! which reads heads and writes them; bodies go past it, without a copy. `priority.rs` says whose answer goes first,
-//! `flight.rs` how much of it leaves at once, and `early.rs` which requests may be replays: a connection is served from
-//! its first packet on, and a resumed one may bring requests along with its ClientHello.
+//! A datagram comes in through `socket.rs`, is brought to its connection by `endpoint.rs`, or to the process
+//! of its connection (`former.rs`, `link.rs`) while two share the socket, and `connection.rs` does the rest: it drives quinn's protocol code, wakes whoever waits on a stream, and sends. `stream.rs` shows streams to h3,
+//! which reads heads and writes them; bodies go past it, without a copy (`answer.rs`). `priority.rs` says whose answer
+//! goes first, `flight.rs` how much of it leaves at once, `whereabouts.rs` where to, `floods.rs` what may come for nothing,
+//! and `early.rs` which requests may be replays: a connection is served from its first packet on, and a resumed one
+//! (`session.rs`) may bring requests along with its ClientHello.
 //!
 //! Each request lives in a task of its own from its first byte on, so that a peer which withholds a head stalls
 //! nothing, and a panic ends one request only.
 
+mod answer;
 mod connection;
 mod early;
 mod endpoint;
 mod flight;
+mod floods;
 mod former;
 mod ids;
 mod keys;
 mod link;
 mod priority;
+mod session;
 mod socket;
 mod sources;
 mod stream;
 mod uni;
+mod whereabouts;
 
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use h3::error::Code;
 use http::Method;
 use http::header::CONTENT_LENGTH;
-use http_body_util::BodyExt;
-use quinn_proto::crypto::rustls::QuicServerConfig;
 use quinn_proto::{EndpointConfig, IdleTimeout, Incoming, ServerConfig, StreamId, TransportConfig, VarInt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tokio_util::sync::CancellationToken;
+use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::body::Body;
 use crate::counters::Counters;
-use crate::exchange::{Exchange, Handler, Response, stamp};
+use crate::exchange::{Exchange, Handler, stamp};
 use crate::limits::Limits;
 use crate::networks::Guard;
-use crate::receipt::{Delivered, End, Receipt};
+use crate::patience::{Patience, Pauses};
 use crate::request::{Peer, PeerIdentity, Protocol};
 use crate::running::Stop;
 use crate::tickets::TicketSecret;
 use crate::tls;
 
+use answer::Way;
 use connection::Connection;
 use endpoint::{Endpoint, Porter, Verdict};
 use flight::FirstFlight;
+use floods::Floods;
 use former::Former;
 use ids::{Generation, Strangers};
 use keys::TokenKey;
 use link::Link;
 use priority::Priority;
+use session::Sessions;
 use socket::Socket;
 use sources::Sources;
-use stream::{Adapted, BidiStream, varint, write_all};
+use stream::{Adapted, BidiStream, varint};
 
 /// What clients may send ahead; requests carry no bodies here.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
@@ -75,18 +80,18 @@ const WINDING_UP: Duration = Duration::from_secs(1);
 /// Handshakes that quinn has seen and we have not looked at, and the bytes they may bring.
 const INCOMING: usize = 4_096;
 const INCOMING_BYTES: u64 = 16 * 1024 * 1024;
-/// Largest piece written at once: what a peer must take before the write deadline.
-const PIECE_BYTES: usize = 64 * 1024;
 /// Assumed until there is a sample. The usual third of a second makes a lost first flight wait for a second; with this,
 /// paths of up to 300 ms still get no probe for nothing (RFC 9002 6.2.2).
 const INITIAL_RTT: Duration = Duration::from_millis(100);
 
+/// How long requests that were under way when we began to leave are waited for: two round trips; and longer on a
+/// connection that has brought none yet, since nobody opens one without having something to ask.
+const GRACE_MIN: Duration = Duration::from_millis(50);
+const GRACE_MAX: Duration = Duration::from_secs(1);
+/// More than can be under way.
+const REQUESTS_UNDER_WAY: usize = 1 << 20;
 /// Time for the end of a request without body to arrive after its answer was acknowledged: a round trip or two.
 const REQUEST_END: Duration = Duration::from_secs(1);
-
-/// Time for a request that is on its way when we leave: behind its handshake, or towards our GOAWAY. The round trip of
-/// a mobile network.
-const ON_ITS_WAY: Duration = Duration::from_millis(500);
 
 /// The QUIC doors of one set.
 pub(crate) struct QuicDoors {
@@ -190,8 +195,7 @@ pub(crate) fn socket(address: SocketAddr) -> io::Result<std::net::UdpSocket> {
 }
 
 fn server_config(tls: &Arc<rustls::ServerConfig>, limits: &Limits) -> io::Result<ServerConfig> {
-    let crypto = QuicServerConfig::try_from(Arc::clone(tls)).map_err(io::Error::other)?;
-    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    let mut config = ServerConfig::with_crypto(Arc::new(Sessions::new(tls)?));
     config
         .transport_config(Arc::new(transport(limits)))
         .max_incoming(INCOMING)
@@ -328,22 +332,45 @@ async fn serve<H: Handler>(quic: Connection, local_port: u16, shared: Arc<Shared
         // Some clients wait for ever behind the frame that greases a stream's end.
         .send_grease(false);
     let exchange = &shared.exchange;
-    let adapted = Adapted::new(quic.clone(), exchange.limits.h3_request_bytes, Arc::clone(&exchange.counters));
-    let mut connection = match builder.build::<_, Bytes>(adapted).await {
-        Ok(connection) => connection,
-        Err(error) => return tracing::debug!(%error, protocol = "h3", "connection ended early"),
+    let (limits, counters) = (&exchange.limits, &exchange.counters);
+    quic.allow_requests(limits.streams);
+    let floods = Floods::new(quic.clone(), limits, counters);
+    let pauses = Pauses::new(limits, counters);
+    let adapted = Adapted::new(quic.clone(), limits.h3_request_bytes, Arc::clone(counters), Arc::clone(&floods));
+    let mut connection = match timeout(limits.handshake, builder.build::<_, Bytes>(adapted)).await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(error)) => return tracing::debug!(%error, protocol = "h3", "connection ended early"),
+        Err(_) => {
+            // They need some 20 bytes of window (RFC 9114 6.2 asks for 1,024). A late handshake is counted as that.
+            if quic.early().is_confirmed() {
+                counters.stream_stalled.bump();
+            }
+            tracing::debug!(protocol = "h3", "the peer does not let our settings go");
+            return quic.close(varint(Code::H3_EXCESSIVE_LOAD.value()), b"");
+        }
     };
     let requests = TaskTracker::new();
-    let mut draining = false;
-    let has_asked = CancellationToken::new();
-    let mut may_end = Instant::now();
-    let mut leaving = pin!(time_to_leave(&quic, &shared.stop, &has_asked));
+    let mut was_asked = false;
+    let mut leaving = Leaving::No;
     loop {
         let accepted = tokio::select! {
             accepted = connection.accept() => accepted,
-            () = &mut leaving, if !draining => {
-                draining = true;
-                may_end = Instant::now() + ON_ITS_WAY;
+            () = shared.stop.drain.cancelled(), if matches!(leaving, Leaving::No) => {
+                // What is under way to us is still answered. h3 can say so only behind a first request.
+                if was_asked && connection.shutdown(REQUESTS_UNDER_WAY).await.is_err() {
+                    break;
+                }
+                let grace = if was_asked { (quic.rtt() * 2).clamp(GRACE_MIN, GRACE_MAX) } else { GRACE_MAX };
+                let quic = quic.clone();
+                leaving = Leaving::Grace(Box::pin(async move {
+                    // Nobody completes a handshake to be told to go.
+                    quic.settled().await;
+                    sleep(grace).await;
+                }));
+                continue;
+            }
+            () = leaving.grace() => {
+                leaving = Leaving::Said;
                 requests.close();
                 // GOAWAY names the first request that is not answered: the one after the last that came.
                 if connection.shutdown(1).await.is_err() {
@@ -351,17 +378,18 @@ async fn serve<H: Handler>(quic: Connection, local_port: u16, shared: Arc<Shared
                 }
                 continue;
             }
-            () = async { sleep_until(may_end).await; requests.wait().await }, if draining => break,
+            () = requests.wait(), if matches!(leaving, Leaving::Said) => break,
         };
         match accepted {
             Ok(Some(resolver)) => {
-                has_asked.cancel();
+                was_asked = true;
                 let (exchange, alive, who) = (Arc::clone(&shared.exchange), quic.clone(), Arc::clone(&who));
+                let (floods, patience) = (Arc::clone(&floods), pauses.patience());
                 shared.stop.tasks.spawn(requests.track_future(async move {
                     tokio::select! {
                         // A last acknowledgement and the close behind it come together: the answer hears of it first.
                         biased;
-                        () = request(resolver, &who, exchange) => {}
+                        () = request(resolver, &who, exchange, &floods, patience) => {}
                         () = alive.closed() => {}
                     }
                 }));
@@ -376,13 +404,22 @@ async fn serve<H: Handler>(quic: Connection, local_port: u16, shared: Arc<Shared
     quic.close(varint(Code::H3_NO_ERROR.value()), b"");
 }
 
-/// Ready when the drain has begun, and who has just come in has had the time to ask: nobody completes a handshake to be
-/// told to go.
-async fn time_to_leave(quic: &Connection, stop: &Stop, has_asked: &CancellationToken) {
-    stop.drain.cancelled().await;
-    tokio::select! {
-        () = has_asked.cancelled() => {}
-        () = async { quic.settled().await; sleep(ON_ITS_WAY).await } => {}
+/// How far a connection is with its end (RFC 9114 5.2).
+enum Leaving {
+    No,
+    /// Until requests have arrived that were sent before the client knew.
+    Grace(Pin<Box<dyn Future<Output = ()> + Send>>),
+    /// The last request was named.
+    Said,
+}
+
+impl Leaving {
+    /// The end of the grace, if it is that.
+    async fn grace(&mut self) {
+        match self {
+            Self::Grace(over) => over.await,
+            Self::No | Self::Said => std::future::pending().await,
+        }
     }
 }
 
@@ -412,7 +449,8 @@ impl Who {
             protocol: Protocol::H3,
             secure: true,
             early_data,
-            resumed: self.quic.early().resumed(),
+            early_at_proxy: false,
+            resumed: self.quic.resumed(),
             identity,
         }
     }
@@ -427,16 +465,26 @@ type Stream = h3::server::RequestStream<BidiStream<Bytes>, Bytes>;
 
 /// One request, from the first byte of its head to the acknowledgement of the last byte of its answer. Dropping this
 /// resets the stream.
-async fn request<H: Handler>(resolver: Resolver, who: &Who, exchange: Arc<Exchange<H>>) {
+async fn request<H: Handler>(
+    resolver: Resolver,
+    who: &Who,
+    exchange: Arc<Exchange<H>>,
+    floods: &Floods,
+    patience: Patience,
+) {
     let limits = &exchange.limits;
     let (request, mut stream) = match timeout(limits.head, resolver.resolve_request()).await {
         Ok(Ok(resolved)) => resolved,
-        Ok(Err(error)) => return tracing::debug!(%error, protocol = "h3", "request not understood"),
+        Ok(Err(error)) => {
+            floods.given_up();
+            return tracing::debug!(%error, protocol = "h3", "request not understood");
+        }
         Err(_) => {
             exchange.counters.head_late.bump();
             return tracing::debug!(protocol = "h3", "the request head took too long");
         }
     };
+    floods.asked();
     let carries_body = !matches!(*request.method(), Method::GET | Method::HEAD);
     let Ok(id) = VarInt::from_u64(stream.id().into_inner()).map(StreamId::from) else { return };
     if !body_is_as_declared(&request, &mut stream, limits).await {
@@ -444,11 +492,20 @@ async fn request<H: Handler>(resolver: Resolver, who: &Who, exchange: Arc<Exchan
         stream.stop_sending(Code::H3_MESSAGE_ERROR);
         return stream.stop_stream(Code::H3_MESSAGE_ERROR);
     }
-    who.quic.prioritise(id, Priority::of(request.headers()));
+    let quic = &who.quic;
+    quic.prioritise(id, Priority::of(request.headers()));
     let peer = who.asks(id.into());
-    let mut response = exchange.answer(request.into_parts().0, peer).await;
-    stamp(response.headers_mut());
-    let sent = send(&mut stream, id, response, &who.quic, limits).await;
+    let mut way = Way { quic, id, floods, limits, patience, acked_bytes: quic.acked_bytes() };
+    let answering = async {
+        let mut response = exchange.answer(request.into_parts().0, peer).await;
+        stamp(response.headers_mut());
+        way.send(&mut stream, response).await
+    };
+    let sent = tokio::select! {
+        biased;
+        sent = answering => sent,
+        () = quic.stopped(id) => Err("the client gave it up".into()),
+    };
     if !carries_body && sent.is_ok() {
         // The end of a request may be still under way; stopping it would look like an error to some clients.
         let _ = timeout(REQUEST_END, async { while let Ok(Some(_)) = stream.recv_data().await {} }).await;
@@ -457,6 +514,9 @@ async fn request<H: Handler>(resolver: Resolver, who: &Who, exchange: Arc<Exchan
     stream.stop_sending(Code::H3_NO_ERROR);
     if let Err(reason) = sent {
         tracing::debug!(%reason, protocol = "h3", "answer broken off");
+        if quic.is_stopped(id) {
+            floods.given_up();
+        }
         stream.stop_stream(Code::H3_INTERNAL_ERROR);
     }
 }
@@ -480,85 +540,3 @@ async fn body_is_as_declared(request: &http::Request<()>, stream: &mut Stream, l
 }
 
 type Broken = Box<dyn std::error::Error + Send + Sync>;
-
-async fn send(
-    stream: &mut Stream,
-    id: StreamId,
-    response: Response,
-    quic: &Connection,
-    limits: &Limits,
-) -> Result<(), Broken> {
-    let write_stall = limits.write_stall;
-    let (head, body) = response.into_parts();
-    let mut handed = Handed::new(body);
-    timeout(write_stall, stream.send_response(http::Response::from_parts(head, ()))).await??;
-    while let Some(frame) = handed.body.frame().await {
-        let Ok(mut data) = frame?.into_data() else {
-            continue;
-        };
-        while !data.is_empty() {
-            let piece = data.split_to(data.len().min(PIECE_BYTES));
-            let bytes = piece.len() as u64;
-            let window_bytes = send_window(quic, limits);
-            quic.set_send_window(window_bytes);
-            timeout(write_stall, write_all(quic, id, [data_frame(bytes), piece])).await??;
-            handed.took(bytes, window_bytes);
-        }
-    }
-    timeout(write_stall, stream.finish()).await??;
-    handed.is_acknowledged = true;
-    Ok(())
-}
-
-/// The head of a DATA frame (RFC 9114 7.2.1) of so many bytes.
-fn data_frame(bytes: u64) -> Bytes {
-    let mut head = BytesMut::with_capacity(9);
-    head.put_u8(0);
-    // Four bytes say up to 2^30 (RFC 9000 16), and a piece is less.
-    head.put_u32(0x8000_0000 | u32::try_from(bytes).expect("a piece is 64 KiB at most"));
-    head.freeze()
-}
-
-/// What quinn may hold unacknowledged of a connection: twice what may be in flight, so that there is always something
-/// to send, and within the limit. Not more, because what a listener who leaves has got is only known to within this.
-fn send_window(quic: &Connection, limits: &Limits) -> u64 {
-    let least = 2 * limits.quic_initial_window_bytes;
-    (2 * quic.congestion_window()).clamp(least.min(limits.quic_send_window_bytes), limits.quic_send_window_bytes)
-}
-
-/// A body on its way, for its receipt.
-///
-/// Once the stream is finished and quinn says that all of it was acknowledged, every byte arrived. Before that quinn
-/// tells no offset, but takes a write only while less than the send window is unacknowledged on the connection: when
-/// it has taken a piece, all but a window of this stream's bytes were acknowledged. That is the lower bound here. It
-/// counts acknowledged bytes, of which in a moment of loss some may lie behind a gap.
-struct Handed {
-    body: Body,
-    receipt: Option<Receipt>,
-    written: u64,
-    acknowledged: u64,
-    is_acknowledged: bool,
-}
-
-impl Handed {
-    fn new(mut body: Body) -> Self {
-        let receipt = body.take_receipt();
-        Self { body, receipt, written: 0, acknowledged: 0, is_acknowledged: false }
-    }
-
-    fn took(&mut self, bytes: u64, window_bytes: u64) {
-        self.written += bytes;
-        self.acknowledged = self.acknowledged.max(self.written.saturating_sub(window_bytes));
-    }
-}
-
-impl Drop for Handed {
-    fn drop(&mut self) {
-        let Some(receipt) = self.receipt.take() else { return };
-        receipt.settle(match (self.is_acknowledged, self.body.end()) {
-            (true, _) => Delivered { bytes: self.written, end: End::Sent },
-            (false, End::Broken) => Delivered { bytes: self.acknowledged, end: End::Broken },
-            (false, _) => Delivered { bytes: self.acknowledged, end: End::Left },
-        });
-    }
-}

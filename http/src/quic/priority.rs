@@ -7,9 +7,6 @@ use http::HeaderMap;
 
 /// Bytes of a priority field that are looked at; `u=3, i` needs six.
 pub(super) const FIELD_BYTES: usize = 64;
-/// Streams whose priority is kept, open ones and those that are only announced. More than a peer may open at once.
-const KEPT: usize = 256;
-
 /// One answer's place in the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Priority {
@@ -69,10 +66,14 @@ impl Priority {
     }
 }
 
-/// What was said about the streams of one connection.
+/// What was said about the requests of one connection: those under way, and those that the peer may open next.
 #[derive(Default)]
 pub(super) struct Priorities {
     streams: HashMap<u64, Stream>,
+    /// Requests that came, so the number of the next one.
+    came: u64,
+    /// Requests that the peer may have under way at once.
+    at_once: u64,
 }
 
 #[derive(Default)]
@@ -82,8 +83,23 @@ struct Stream {
     update: Option<Priority>,
 }
 
+/// A request that the peer may not open yet.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Beyond;
+
 impl Priorities {
-    /// A request came, and says this of itself. An update outweighs it, also one that came first.
+    /// How many requests the peer may have under way.
+    pub(super) fn allow(&mut self, at_once: u64) {
+        self.at_once = at_once;
+    }
+
+    /// A request begins to come.
+    pub(super) fn begin(&mut self, index: u64) {
+        self.came = self.came.max(index + 1);
+        self.streams.entry(index).or_default();
+    }
+
+    /// Its head came, and says this of itself. An update outweighs it, also one that came first.
     pub(super) fn open(&mut self, index: u64, said: Priority) -> i32 {
         let stream = self.streams.entry(index).or_default();
         let weight = stream.update.unwrap_or(said).weight(index);
@@ -91,15 +107,24 @@ impl Priorities {
         weight
     }
 
-    /// The peer says something else; the new weight, if there is an answer to which it applies now.
-    pub(super) fn update(&mut self, index: u64, said: Priority) -> Option<i32> {
-        if !self.streams.contains_key(&index) && self.streams.len() >= KEPT {
-            return None;
+    /// The peer says something else; the new weight, if there is an answer to which it applies now. What is said of a
+    /// request that is over is late, and kept by nobody.
+    pub(super) fn update(&mut self, index: u64, said: Priority) -> Result<Option<i32>, Beyond> {
+        if index >= self.came.saturating_add(self.at_once) {
+            return Err(Beyond);
+        }
+        if index < self.came && !self.streams.contains_key(&index) {
+            return Ok(None);
         }
         let stream = self.streams.entry(index).or_default();
         stream.update = Some(said);
         stream.weight = stream.weight.map(|_| said.weight(index));
-        stream.weight
+        Ok(stream.weight)
+    }
+
+    /// Requests under way or announced.
+    pub(super) fn len(&self) -> usize {
+        self.streams.len()
     }
 
     /// Whether another answer under way goes before this one.
@@ -154,15 +179,28 @@ mod tests {
     #[test]
     fn an_update_outweighs_the_request_whichever_comes_first() {
         let mut priorities = Priorities::default();
-        assert_eq!(priorities.update(4, said(1, false)), None, "nothing is open");
+        priorities.allow(100);
+        assert_eq!(priorities.update(4, said(1, false)), Ok(None), "nothing is open");
+        (0..6).for_each(|index| priorities.begin(index));
+        (0..4).for_each(|index| priorities.close(index));
         assert_eq!(priorities.open(4, said(6, false)), said(1, false).weight(4));
         assert_eq!(priorities.open(5, said(3, false)), said(3, false).weight(5));
         assert!(!priorities.yields(4) && priorities.yields(5));
-        assert_eq!(priorities.update(4, said(7, false)), Some(said(7, false).weight(4)));
+        assert_eq!(priorities.update(4, said(7, false)), Ok(Some(said(7, false).weight(4))));
         assert!(priorities.yields(4) && !priorities.yields(5));
         priorities.close(5);
         assert!(!priorities.yields(4));
-        (0..10_000).for_each(|index| _ = priorities.update(index, said(0, false)));
-        assert!(priorities.streams.len() <= KEPT);
+    }
+
+    #[test]
+    fn no_more_is_kept_than_there_can_be_requests() {
+        let mut priorities = Priorities::default();
+        priorities.allow(100);
+        (0..1_000).for_each(|index| priorities.begin(index));
+        (0..990).for_each(|index| priorities.close(index));
+        let update = |priorities: &mut Priorities, index| priorities.update(index, said(0, false));
+        assert!((0..1_100).all(|index| update(&mut priorities, index) == Ok(None)));
+        assert_eq!(update(&mut priorities, 1_100), Err(Beyond));
+        assert_eq!(priorities.len(), 110, "ten under way and a hundred to come");
     }
 }

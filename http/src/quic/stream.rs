@@ -2,8 +2,8 @@
 //!
 //! What a peer may send on one stream is bounded (h3 buffers a frame whole before it looks at any limit), a stream that
 //! is dropped before its end is reset (a broken answer must not look whole), and finishing waits until the peer has
-//! everything, so that a drain may close the connection right after. Bodies do not come through here: h3 would copy them,
-//! and [`write_all`] does not.
+//! everything, so that a drain may close the connection right after. Bodies do not come through here, since h3 would copy
+//! them: `answer.rs` writes them itself.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use h3::quic::{self, ConnectionErrorIncoming, StreamErrorIncoming, WriteBuf};
 use quinn_proto::{ConnectionError, Dir, StreamId, VarInt};
 
 use super::connection::{Broken, Connection};
+use super::floods::Floods;
+use super::priority::Beyond;
 use super::uni::Uni;
 use crate::counters::Counters;
 
@@ -27,11 +29,17 @@ pub(super) struct Adapted {
     connection: Connection,
     request_bytes: usize,
     counters: Arc<Counters>,
+    floods: Arc<Floods>,
 }
 
 impl Adapted {
-    pub(super) fn new(connection: Connection, request_bytes: usize, counters: Arc<Counters>) -> Self {
-        Self { connection, request_bytes, counters }
+    pub(super) fn new(
+        connection: Connection,
+        request_bytes: usize,
+        counters: Arc<Counters>,
+        floods: Arc<Floods>,
+    ) -> Self {
+        Self { connection, request_bytes, counters, floods }
     }
 
     fn recv(&self, id: StreamId, allowed: usize, uni: Option<Uni>) -> RecvStream {
@@ -57,6 +65,7 @@ impl<B: Buf> quic::Connection<B> for Adapted {
 
     fn poll_accept_recv(&mut self, cx: &mut Context<'_>) -> Poll<Result<RecvStream, ConnectionErrorIncoming>> {
         let id = ready!(self.connection.poll_accept(Dir::Uni, cx)).map_err(connection_error)?;
+        self.floods.idle(1);
         Poll::Ready(Ok(self.recv(id, UNI_BYTES, Some(Uni::default()))))
     }
 
@@ -160,9 +169,12 @@ impl RecvStream {
     fn listen(&mut self, read: Option<&[u8]>) {
         let Some(uni) = &mut self.uni else { return };
         let heard = match read {
-            Some(bytes) => uni.read(bytes, |stream, priority| self.adapted.connection.reprioritise(stream, priority)),
+            Some(bytes) => uni.read(bytes, |stream, priority| {
+                self.adapted.connection.reprioritise(stream, priority).map_err(|Beyond| Code::H3_ID_ERROR)
+            }),
             None => uni.end(),
         };
+        self.adapted.floods.idle(uni.count());
         if let Err(code) = heard {
             self.adapted.break_off(code);
         }
@@ -186,9 +198,10 @@ async fn follow(adapted: Adapted, id: StreamId, mut uni: Uni, mut allowed: usize
                 let Some(left) = allowed.checked_sub(bytes.len()) else { break Code::H3_EXCESSIVE_LOAD };
                 allowed = left;
                 // Priorities are said on the control stream.
-                if let Err(code) = uni.read(&bytes, |_, _| {}) {
+                if let Err(code) = uni.read(&bytes, |_, _| Ok(())) {
                     break code;
                 }
+                adapted.floods.idle(uni.count());
             }
             Ok(None) | Err(Broken::ByPeer(_)) => break Code::H3_CLOSED_CRITICAL_STREAM,
             Err(Broken::Closed | Broken::Lost(_)) => return,
@@ -283,9 +296,8 @@ impl<B: Buf> quic::SendStream<B> for SendStream<B> {
             }
             // Heads and settings only: small.
             let mut piece = [Bytes::copy_from_slice(data.chunk())];
-            let len = piece[0].len();
-            let whole = ready!(self.connection.poll_write(self.id, &mut piece, cx)).map_err(stream_error)?;
-            data.advance(if whole == 1 { len } else { len - piece[0].len() });
+            let written = ready!(self.connection.poll_write(self.id, &mut piece, cx)).map_err(stream_error)?;
+            data.advance(written.bytes);
         }
         Poll::Ready(Ok(()))
     }
@@ -326,20 +338,6 @@ impl<B: Buf> quic::SendStream<B> for SendStream<B> {
     }
 }
 
-/// Writes these pieces whole, without a copy.
-pub(super) async fn write_all(
-    connection: &Connection,
-    id: StreamId,
-    mut pieces: [Bytes; 2],
-) -> Result<(), StreamErrorIncoming> {
-    let mut done = 0;
-    while done < pieces.len() {
-        let written = poll_fn(|cx| connection.poll_write(id, &mut pieces[done..], cx)).await;
-        done += written.map_err(stream_error)?;
-    }
-    Ok(())
-}
-
 pub(super) fn varint(code: u64) -> VarInt {
     VarInt::from_u64(code).unwrap_or(VarInt::MAX)
 }
@@ -362,7 +360,7 @@ fn connection_error(error: ConnectionError) -> ConnectionErrorIncoming {
     }
 }
 
-fn stream_error(broken: Broken) -> StreamErrorIncoming {
+pub(super) fn stream_error(broken: Broken) -> StreamErrorIncoming {
     match broken {
         Broken::ByPeer(code) => StreamErrorIncoming::StreamTerminated { error_code: code.into_inner() },
         Broken::Lost(error) => lost(error),

@@ -25,6 +25,8 @@ pub(super) struct Uni {
     /// The beginning of something that is not whole: never more than a frame's that is looked at.
     held: Vec<u8>,
     max_push_id: u64,
+    /// Frames and instructions since they were last counted, but for the first.
+    said: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -49,8 +51,12 @@ enum At {
 }
 
 impl Uni {
-    /// Takes in the next bytes. `each` hears of changed priorities.
-    pub(super) fn read(&mut self, bytes: &[u8], mut each: impl FnMut(u64, Priority)) -> Result<(), Code> {
+    /// Takes in the next bytes. `each` hears of changed priorities, and may say what is wrong with them.
+    pub(super) fn read(
+        &mut self,
+        bytes: &[u8],
+        mut each: impl FnMut(u64, Priority) -> Result<(), Code>,
+    ) -> Result<(), Code> {
         if matches!(self.at, At::Elsewhere) {
             return Ok(());
         }
@@ -58,11 +64,17 @@ impl Uni {
         held.extend_from_slice(bytes);
         let mut left = &held[..];
         while let Some((at, used)) = self.step(left, &mut each)? {
+            self.said += u64::from(matches!(self.at, At::Frame | At::Encoder | At::Decoder));
             self.at = at;
             left = &left[used..];
         }
         self.held = left.to_vec();
         Ok(())
+    }
+
+    /// Frames and instructions that came since this was asked before. SETTINGS, which must come, is none.
+    pub(super) fn count(&mut self) -> u64 {
+        std::mem::take(&mut self.said)
     }
 
     /// Whether it carries instructions about a table: h3 reads its type and then no more.
@@ -76,7 +88,11 @@ impl Uni {
     }
 
     /// Where it goes on, and behind how many bytes; None if what comes next is not whole.
-    fn step(&mut self, bytes: &[u8], each: &mut impl FnMut(u64, Priority)) -> Result<Option<(At, usize)>, Code> {
+    fn step(
+        &mut self,
+        bytes: &[u8],
+        each: &mut impl FnMut(u64, Priority) -> Result<(), Code>,
+    ) -> Result<Option<(At, usize)>, Code> {
         let Some(&first) = bytes.first() else { return Ok(None) };
         Ok(match self.at {
             At::Type => match varint(bytes) {
@@ -148,16 +164,16 @@ impl Uni {
     }
 }
 
-fn update(frame: &[u8], each: &mut impl FnMut(u64, Priority)) -> Result<(), Code> {
+fn update(frame: &[u8], each: &mut impl FnMut(u64, Priority) -> Result<(), Code>) -> Result<(), Code> {
     let (stream, used) = varint(frame).ok_or(Code::H3_FRAME_ERROR)?;
     // Only a client's bidirectional streams are requests (RFC 9000 2.1).
     if stream % 4 != 0 {
         return Err(Code::H3_ID_ERROR);
     }
-    if let Ok(field) = std::str::from_utf8(&frame[used..]) {
-        each(stream, Priority::parse(field));
+    match std::str::from_utf8(&frame[used..]) {
+        Ok(field) => each(stream, Priority::parse(field)),
+        Err(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// A variable-length integer and its length (RFC 9000 16).
@@ -177,7 +193,11 @@ mod tests {
     fn read(bytes: &[u8], size: usize) -> (Result<(), Code>, Vec<(u64, Priority)>) {
         let (mut uni, mut found) = (Uni::default(), Vec::new());
         for piece in bytes.chunks(size) {
-            if let Err(code) = uni.read(piece, |stream, priority| found.push((stream, priority))) {
+            let heard = uni.read(piece, |stream, priority| {
+                found.push((stream, priority));
+                Ok(())
+            });
+            if let Err(code) = heard {
                 return (Err(code), found);
             }
         }
@@ -199,6 +219,22 @@ mod tests {
             let (ended, found) = read(&bytes, size);
             assert_eq!(found, [(4, Priority::parse("u=1,i")), (8, Priority::default())], "in pieces of {size}");
             assert!(ended.is_ok());
+        }
+    }
+
+    #[test]
+    fn what_brings_nothing_is_counted_however_it_is_cut() {
+        let update = [0x80, 0x0f, 0x07, 0x00, 0x03, 0x04, b'u', b'='];
+        let control =
+            [&PREAMBLE[..], &update, &[0x0d, 0x01, 0x05], &[0x21, 0x03, 9, 9, 9], &[0x07, 0x01, 0x00]].concat();
+        for (bytes, expected) in
+            [(control, 4), (vec![0x02, 0x20, 0x20, 0x20], 3), (vec![0x03, 0x44, 0x7f, 0x80, 0x01], 2)]
+        {
+            for size in 1..=bytes.len() {
+                let mut uni = Uni::default();
+                bytes.chunks(size).for_each(|piece| uni.read(piece, |_, _| Ok(())).unwrap());
+                assert_eq!((uni.count(), uni.count()), (expected, 0), "{bytes:?} in pieces of {size}");
+            }
         }
     }
 

@@ -131,6 +131,7 @@ impl Handler for Stage {
             }
             "/head-of-a-track" => Body::full(pattern(64 * 1024)),
             "/early" => Body::full(format!("early: {}", request.peer.early_data)),
+            "/resumed" => Body::full(format!("{:?}", request.peer.resumed)),
             "/socket" => Body::full(request.peer.socket.to_string()),
             "/nothing" => {
                 let mut response = Response::new(Body::full("must not be sent"));
