@@ -510,8 +510,8 @@ impl Inner {
         Some(Turn::More)
     }
 
-    /// Sends a batch, or keeps it and says what to do next. What quinn would send to where the client only seems to be waits
-    /// until it may.
+    /// Sends a batch, or keeps it and says what to do next. What quinn would send to where the client only seems to be
+    /// waits until it may.
     fn leave(&mut self, endpoint: &Endpoint, now: Instant, transmit: Transmit, contents: &[u8]) -> Option<Turn> {
         let (to, bytes) = (transmit.destination, transmit.size as u64);
         let turn = match self.whereabouts.may_leave(to, bytes, now) {

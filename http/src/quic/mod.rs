@@ -1,11 +1,12 @@
 //! HTTP/3 over QUIC. Only this folder names quinn-proto, quinn-udp and h3.
 //!
-//! A datagram comes in through `socket.rs`, is brought to its connection by `endpoint.rs`, or to the process
-//! of its connection (`former.rs`, `link.rs`) while two share the socket, and `connection.rs` does the rest: it drives quinn's protocol code, wakes whoever waits on a stream, and sends. `stream.rs` shows streams to h3,
-//! which reads heads and writes them; bodies go past it, without a copy (`answer.rs`). `priority.rs` says whose answer
-//! goes first, `flight.rs` how much of it leaves at once, `whereabouts.rs` where to, `floods.rs` what may come for nothing,
-//! and `early.rs` which requests may be replays: a connection is served from its first packet on, and a resumed one
-//! (`session.rs`) may bring requests along with its ClientHello.
+//! A datagram comes in through `socket.rs`, is brought to its connection by `endpoint.rs`, or to the process of its
+//! connection (`former.rs`, `link.rs`) while two share the socket, and `connection.rs` does the rest: it drives quinn's
+//! protocol code, wakes whoever waits on a stream, and sends. `stream.rs` shows streams to h3, which reads heads and
+//! writes them; bodies go past it, without a copy (`answer.rs`). `priority.rs` says whose answer goes first, `flight.rs`
+//! how much of it leaves at once, `whereabouts.rs` where to, `floods.rs` what may come for nothing, and `early.rs` which
+//! requests may be replays: a connection is served from its first packet on, and a resumed one (`session.rs`) may bring
+//! requests along with its ClientHello.
 //!
 //! Each request lives in a task of its own from its first byte on, so that a peer which withholds a head stalls
 //! nothing, and a panic ends one request only.
