@@ -183,8 +183,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
                 Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
                 // TLS is full.
                 _ if taken > 0 => break Poll::Ready(Ok(taken)),
-                // It was before we began: now it may write, and wakes us when it has.
+                // It was before we began: now it may write, and wakes us when it has. So does every flush that waits.
                 _ => {
+                    if let Some(together) = &self.together {
+                        together.done();
+                    }
                     self.inner.get_mut().0.is_in = false;
                     break Pin::new(&mut self.inner).poll_write_vectored(cx, &slices[..count]);
                 }

@@ -37,6 +37,8 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 /// Requests carry no bodies here, so what a client may send us ahead is small.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 256 * 1024;
+/// How often a connection is asked in one turn until nothing of what it wrote is left; then others get theirs.
+const POLLS_A_TURN: u32 = 4;
 /// Resets by the peer that we have not yet looked at, and resets that its mistakes made us send (rapid reset,
 /// MadeYouReset): beyond these the connection ends.
 const PENDING_RESETS: usize = 20;
@@ -63,10 +65,17 @@ where
     let mut draining = false;
     together.attend();
     loop {
-        let accept = |cx: &mut Context<'_>| match connection.poll_accept(cx) {
-            // The turn is over, and what it wrote is still here: asked again, it reads, has nothing, and flushes.
-            Poll::Pending if together.is_due() => connection.poll_accept(cx),
-            accepted => accepted,
+        // When a turn is over and what it wrote is still here: asked again, it reads, has nothing, and flushes. If it has
+        // something, that may make it write more.
+        let accept = |cx: &mut Context<'_>| {
+            for _ in 0..POLLS_A_TURN {
+                let accepted = connection.poll_accept(cx);
+                if accepted.is_ready() || !together.is_due() {
+                    return accepted;
+                }
+            }
+            cx.waker().wake_by_ref();
+            Poll::Pending
         };
         let accepted = tokio::select! {
             accepted = poll_fn(accept) => accepted,
