@@ -20,6 +20,8 @@ use world::{HUGE, Session, Stage, Via, client_tls, dev_certs, localhost};
 
 const SOON: Duration = Duration::from_secs(20);
 const DRAIN: Duration = Duration::from_secs(10);
+/// RFC 9114 8.1.
+const H3_NO_ERROR: quinn::VarInt = quinn::VarInt::from_u32(0x100);
 
 /// Says who it is at `/name`, and else does what the stage does.
 struct Named(&'static str, Stage);
@@ -153,7 +155,9 @@ async fn a_track_plays_through_a_take_over_and_new_clients_reach_the_new_process
         };
         timeout(SOON, playing).await.expect("the track ends");
         assert_eq!(read, HUGE);
-        assert!(quic.close_reason().is_none(), "no other connection, and this one has not ended before its answer");
+        // The same connection to the end; behind its last answer the old process may close it, without complaint.
+        let fine = |reason: &_| matches!(reason, quinn::ConnectionError::ApplicationClosed(close) if close.error_code == H3_NO_ERROR);
+        assert!(quic.close_reason().as_ref().is_none_or(fine), "{:?}", quic.close_reason());
         drop(track);
         drop(session);
         assert_eq!(leaving.await.unwrap(), Drained::Finished);
