@@ -34,7 +34,7 @@ use crate::UnixSeconds;
 /// The share of the slots that leases may hold: one in so many.
 ///
 /// A listener's next head is 3 to 9 blocks; what is leased cannot make room for what is asked
-/// for now, so it is bounded, and the oldest lease ends first.
+/// for at this moment, so it is bounded, and the oldest lease ends first.
 const LEASED_ONE_IN: u32 = 4;
 
 /// Ended leases that one reservation looks for. Unit: leases. More than one, so that they never
