@@ -57,7 +57,8 @@ pub struct Slab {
     pins: Pins,
     /// A bit for each slot: its bytes were compared with their checksum, or written, since the start.
     checked: Box<[AtomicU64]>,
-    /// When each slot was last seen to be in memory. Unit: hundredths of a second since `opened`, plus one; zero: never.
+    /// When each slot was last seen to be in memory. Unit: hundredths of a second since `opened`, plus one; zero:
+    /// never.
     seen: Box<[AtomicU32]>,
     opened: Instant,
     backend: Backend,
@@ -317,7 +318,8 @@ impl Slab {
         let now = u32::try_from(self.opened.elapsed().as_millis() / 10 + 1).unwrap_or(u32::MAX);
         let seen = &self.seen[slot.0 as usize];
         let last = seen.load(Ordering::Relaxed);
-        if last != 0 && now - last < SEEN_FOR {
+        // Another thread may have looked at a later clock.
+        if last != 0 && now.saturating_sub(last) < SEEN_FOR {
             return true;
         }
         let is_resident = self.is_resident(slot, len);
