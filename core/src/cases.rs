@@ -276,13 +276,13 @@ fn check_part<'a>(part: ByteRange, text: &'a [u8], object: &Object) -> Result<&'
     Ok(rest)
 }
 
-/// The text with its placeholders replaced.
+/// The text with the entity tag and the dates that its marks name.
 fn fill(template: &str, validators: &Validators, modified_instead: UnixSeconds) -> String {
     let etag = validators.etag.as_ref().map(ToString::to_string).unwrap_or_default();
     let modified = validators.last_modified.unwrap_or(modified_instead);
     let mut text = template.replace("{etag}", &etag);
-    while let Some((before, placeholder, behind)) = find_date(&text) {
-        text = format!("{before}{}{behind}", date(placeholder, modified));
+    while let Some((before, mark, behind)) = find_date(&text) {
+        text = format!("{before}{}{behind}", date(mark, modified));
     }
     text
 }
@@ -290,13 +290,13 @@ fn fill(template: &str, validators: &Validators, modified_instead: UnixSeconds) 
 /// What stands before, inside of, and behind the first `{lm...}`.
 fn find_date(text: &str) -> Option<(&str, &str, &str)> {
     let (before, rest) = text.split_once("{lm")?;
-    let (placeholder, behind) = rest.split_once('}')?;
-    Some((before, placeholder, behind))
+    let (mark, behind) = rest.split_once('}')?;
+    Some((before, mark, behind))
 }
 
-fn date(placeholder: &str, modified: UnixSeconds) -> String {
+fn date(mark: &str, modified: UnixSeconds) -> String {
     let seconds = |digits: &str| digits.parse::<u64>().expect("a shift is in seconds");
-    match placeholder.split_at_checked(1) {
+    match mark.split_at_checked(1) {
         None => modified.to_http(),
         Some(("+", digits)) => modified.plus(seconds(digits)).to_http(),
         Some(("-", digits)) => modified.minus(seconds(digits)).to_http(),
@@ -307,7 +307,7 @@ fn date(placeholder: &str, modified: UnixSeconds) -> String {
             let day = part.day.trim_start_matches('0');
             format!("{} {} {day:>2} {} {}", part.day_name, part.month, part.time, part.year)
         }),
-        Some(_) => panic!("the table of cases knows no placeholder {{lm{placeholder}}}"),
+        Some(_) => panic!("the table of cases knows no mark {{lm{mark}}}"),
     }
 }
 

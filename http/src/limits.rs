@@ -30,16 +30,16 @@ pub struct Limits {
     /// Time an HTTP/1.1 connection may stay without a request. A player asks for 512 KiB about every 26 s at
     /// 160 kbit/s, and should find its connection open.
     pub idle: Duration,
-    /// Time a write to a TCP connection may wait without the peer taking a single byte. A paused player closes its window
-    /// for minutes, a dead one for ever.
+    /// Time a write to a TCP connection may wait without the peer taking a single byte. A paused player closes its
+    /// window for minutes, a dead one for ever.
     pub write_stall: Duration,
-    /// Time that an HTTP/2 or HTTP/3 answer waits for its peer to read `read_bytes_min` before it counts as paused. A hundred
-    /// downloads that share a slow line get through in it.
+    /// Time that an HTTP/2 or HTTP/3 answer waits for its peer to read `read_bytes_min` before it counts as paused. A
+    /// hundred downloads that share a slow line get through in it.
     pub stream_stall: Duration,
     /// Bytes that a peer must read of an answer in `stream_stall` of waiting. 4 KiB a minute is half a kbit/s.
     pub read_bytes_min: usize,
-    /// Paused answers that one HTTP/2 or HTTP/3 connection may have: the track that plays and the next, over one connection for two
-    /// players. Further ones are reset.
+    /// Paused answers that one HTTP/2 or HTTP/3 connection may have: the track that plays and the next, over one
+    /// connection for two players. Further ones are reset.
     pub paused_streams: usize,
     /// Time that an answer may be paused. Whoever takes longer over dinner asks again.
     pub pause: Duration,
