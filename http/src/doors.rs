@@ -53,11 +53,11 @@ pub struct DoorsConfig {
     pub certificates: Option<Arc<Certificates>>,
     /// Client certificates on the TLS and QUIC doors; None asks for none.
     pub client_ca: Option<ClientCa>,
-    /// What the tickets of the TLS doors and the tokens of the QUIC doors are sealed with; without it only this process can
-    /// read its own.
+    /// What the tickets of the TLS doors and the tokens of the QUIC doors are sealed with; without it only this process
+    /// can read its own.
     pub ticket_secret: Option<Arc<TicketSecret>>,
-    /// What tells this node from the others that have the same ticket secret, such as the name of the machine. With both,
-    /// a process that was started again can tell the QUIC clients of the one before that it knows them no more.
+    /// What tells this node from the others that have the same ticket secret, such as the name of the machine. With
+    /// both, a process that was started again can tell the QUIC clients of the one before that it knows them no more.
     pub node: Option<String>,
     /// How keys are agreed on.
     pub key_exchange: KeyExchange,

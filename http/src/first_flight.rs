@@ -200,9 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
         self.inner.get_mut().0.is_in = false;
         result
     }
-}
 
-impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
     fn flush_now(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.has_gathered = false;
         if let Some(together) = &self.together {
