@@ -288,19 +288,30 @@ impl Layout {
         let end = self.time.saturating_add(duration);
         // AAC overlaps its neighbour: the unit decoded first only prepares the next one.
         let first_frame = if self.samples == 0 { 0 } else { end.saturating_sub(self.skip) };
-        if self.samples == SAMPLES_MAX || !self.builder.entry(at, first_frame) {
+        if self.samples == SAMPLES_MAX {
+            return Err(IndexError::TooLong);
+        }
+        self.samples += 1;
+        self.time = end;
+        // A unit without bytes takes its time and is nowhere: its offset may be the end of the object.
+        if size > 0 {
+            self.place(at, size, first_frame)?;
+        }
+        let head_time = HEAD_SECONDS * u64::from(self.timescale) + self.skip;
+        if self.head_bytes.is_none() && end >= head_time && self.data_end > 0 {
+            self.head_bytes = Some(self.data_end);
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, at: u64, size: u64, first_frame: u64) -> Result<(), IndexError> {
+        if !self.builder.entry(at, first_frame) {
             return Err(IndexError::TooLong);
         }
         self.ordered &= at >= self.last_start;
         self.last_start = at;
-        self.samples += 1;
-        self.time = end;
         self.data_start = self.data_start.min(at);
         self.data_end = self.data_end.max(at.saturating_add(size));
-        let head_time = HEAD_SECONDS * u64::from(self.timescale) + self.skip;
-        if self.head_bytes.is_none() && end >= head_time {
-            self.head_bytes = Some(self.data_end);
-        }
         Ok(())
     }
 }
@@ -450,6 +461,10 @@ mod tests {
 
     /// 40 units of 1 s, 10 bytes each, two in a chunk; one unit of delay; 38.5 s of sound.
     fn object() -> Vec<u8> {
+        object_with_sizes(&words(&[0, 10, 40]))
+    }
+
+    fn object_with_sizes(stsz: &[u8]) -> Vec<u8> {
         let ftyp = atom(b"ftyp", b"M4A \0\0\0\0");
         let moov_for = |base: u32| {
             let offsets: Vec<u32> = (0..20).map(|chunk| base + chunk * 20).collect();
@@ -457,7 +472,7 @@ mod tests {
                 atom(b"stsd", &[words(&[0, 1, 16]), b"mp4a\0\0\0\0".to_vec()].concat()),
                 atom(b"stts", &words(&[0, 1, 40, 1000])),
                 atom(b"stsc", &words(&[0, 1, 1, 2, 1])),
-                atom(b"stsz", &words(&[0, 10, 40])),
+                atom(b"stsz", stsz),
                 atom(b"stco", &[words(&[0, 20]), words(&offsets)].concat()),
             ];
             let media = [
@@ -483,6 +498,18 @@ mod tests {
         assert_eq!(index.seconds[..3], [base, base + 10, base + 20]);
         assert_eq!((index.frames, index.rate), (38_500, 1000));
         assert_eq!(index.head_bytes, base + 310);
+    }
+
+    /// Found by the fuzz target: the offset of such a unit was the end of the object.
+    #[test]
+    fn a_unit_without_bytes_is_no_place_to_decode_from() {
+        let sizes: Vec<u32> =
+            [0, 0, 40].into_iter().chain((0..40).map(|unit| if unit < 38 { 10 } else { 0 })).collect();
+        let mut object = object_with_sizes(&words(&sizes));
+        object.truncate(object.len() - 20);
+        let (len, index) = (object.len() as u64, index(&object).unwrap());
+        assert_eq!(index.seconds.len(), 39);
+        assert_eq!(index.seconds[36..], [len - 20, len - 10, len - 10]);
     }
 
     #[test]

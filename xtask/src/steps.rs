@@ -121,6 +121,15 @@ pub fn fuzz(tally: &mut Tally, args: &[String]) {
     }
 }
 
+/// What a target's log says it broke on, whole: where only the output is kept, the input is else lost.
+fn finding(log: &str) -> String {
+    let panic: Vec<&str> = log.lines().skip_while(|line| !line.contains(" panicked at ")).take(4).collect();
+    let input = log.lines().find_map(|line| line.split_once("Test unit written to ")).map(|(_, path)| path.trim());
+    let bytes = input.map(|path| std::fs::read(path).unwrap_or_default()).unwrap_or_default();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}\nits input of {} bytes, for `xxd -r -p`:\n{hex}", panic.join("\n"), bytes.len())
+}
+
 /// The names of the programs under fuzz_targets/.
 fn fuzz_targets(dir: &Path) -> Result<Vec<String>, String> {
     let entries = std::fs::read_dir(dir.join("fuzz_targets")).map_err(|e| format!("{}: {e}", dir.display()))?;
@@ -149,8 +158,9 @@ fn fuzz_one(build: &Path, name: &str, seconds: &str) -> Result<(), String> {
         job = job.arg(seeds);
     }
     let log = scratch.join(format!("fuzz-{name}.log"));
-    job.run_logged(&log)?;
+    let outcome = job.run_logged(&log);
     let text = String::from_utf8_lossy(&std::fs::read(&log).unwrap_or_default()).into_owned();
+    outcome.map_err(|why| format!("{why}\n{}", finding(&text)))?;
     let inputs = text.lines().find_map(|line| line.strip_prefix("stat::number_of_executed_units:"));
     match inputs.and_then(|n| n.trim().parse::<u64>().ok()) {
         Some(n) if n > 0 => {
