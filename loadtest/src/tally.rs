@@ -19,6 +19,10 @@ const STEPS_MAX: usize = 600;
 /// Longest step of a timeline that is taken from elsewhere: 600 of them are longer than any run.
 const STEP_SECONDS_MAX: u64 = 1 << 24;
 
+/// A generator that acts later than this shows its own delays instead of the server's: one start in a hundred is as
+/// much as may be.
+pub const LATE: Duration = Duration::from_millis(1);
+
 /// Largest count that is taken from elsewhere: a thousand of them can be added up.
 const COUNT_MAX: u64 = 1 << 53;
 
@@ -117,6 +121,12 @@ pub struct Step {
     pub listeners: u64,
     /// Taps to the first sound, or to 64 KiB of what does not sound.
     pub needle_drop: Latencies,
+    /// Instants at which a listener was to act.
+    #[serde(default)]
+    pub due: u64,
+    /// Those at which the generator was late by more than [`LATE`].
+    #[serde(default)]
+    pub late: u64,
 }
 
 impl Step {
@@ -127,6 +137,8 @@ impl Step {
         self.bytes += other.bytes;
         self.listeners += other.listeners;
         self.needle_drop.add(&other.needle_drop);
+        self.due += other.due;
+        self.late += other.late;
     }
 
     /// Two steps in a row: what is counted adds up, who is there at once does not.
@@ -253,6 +265,14 @@ impl Tally {
         }
     }
 
+    /// Counts how late the generator itself acted on what was to happen `since` the beginning of the run.
+    pub fn acted(&mut self, since: Duration, late: Duration) {
+        self.late.record(late);
+        let step = self.timeline.at(since);
+        step.due += 1;
+        step.late += u64::from(late > LATE);
+    }
+
     /// Adds what another worker or agent counted in the same run.
     pub fn add(&mut self, other: &Self) {
         self.count(other);
@@ -310,7 +330,8 @@ impl Tally {
         let steps = timeline.steps.iter();
         let counts = steps
             .flat_map(|step| {
-                [step.starts, step.hits, step.troubles, step.bytes, step.listeners, step.needle_drop.count()]
+                let counts = [step.starts, step.hits, step.troubles, step.bytes, step.listeners, step.due, step.late];
+                counts.into_iter().chain([step.needle_drop.count()])
             })
             .chain(self.latencies.values().map(Latencies::count))
             .chain(self.troubles.values().copied())

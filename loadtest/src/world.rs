@@ -99,7 +99,7 @@ impl World {
 
     fn is_late(&self, at: Instant) {
         let late = at.elapsed();
-        self.tally().late.record(late);
+        self.tally().acted(self.since(at), late);
     }
 
     /// Waits for an instant while music plays; false if the run closes before.

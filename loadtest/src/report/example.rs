@@ -39,6 +39,8 @@ pub fn tally(seed: u64, slower: f64) -> Tally {
         step.starts += starts;
         step.listeners = listeners;
         step.bytes += starts * 900_000;
+        step.due += starts + listeners / 26;
+        step.late += dice.roll() % 3;
         tally.starts += starts;
         tally.bytes += starts * 900_000;
         tally.requests += starts * 3;

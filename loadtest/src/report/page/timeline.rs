@@ -72,6 +72,13 @@ pub fn draw(tally: &Tally, seconds: f64) -> String {
             top: None,
         },
         Panel {
+            caption: "Own lateness",
+            about: "share of acts later than 1 ms: the generator's, not the server's",
+            lines: vec![(1, "late", of(&|step| figures::share(step.late, step.due).map(|share| share * 100.0)))],
+            show: |value| format!("{value:.1} %"),
+            top: None,
+        },
+        Panel {
             caption: "Received",
             about: "a second",
             lines: vec![(0, "bits", per_second(&|step| step.bytes.saturating_mul(8)))],
