@@ -4,6 +4,7 @@
 mod backends;
 mod beside;
 mod doors;
+mod floor;
 mod machine;
 mod overhead;
 mod replay;
@@ -12,6 +13,10 @@ mod sim;
 mod start;
 
 use clap::Parser;
+
+// As in the server: what the floor costs is compared with it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures needledrop, alone and beside other servers.
 #[derive(Parser)]
@@ -28,6 +33,9 @@ enum Command {
     Beside(beside::Args),
     /// What an answer, a connection and a listener cost: our edge, nginx and Caddy over TLS and QUIC
     Doors(doors::Args),
+    /// The least that a server on our libraries can do, to be measured beside the doors
+    #[command(hide = true)]
+    Floor(floor::Args),
     /// Traces through the eviction policies: start misses, byte hits and upstream bytes
     Sim(sim::Args),
     /// What the load generator itself costs
@@ -43,6 +51,7 @@ fn main() -> std::process::ExitCode {
         Command::Backends(args) => backends::run(&args).map_err(|error| error.to_string()),
         Command::Beside(args) => beside::run(&args).map_err(|error| error.to_string()),
         Command::Doors(args) => doors::run(&args),
+        Command::Floor(args) => floor::run(&args),
         Command::Overhead(args) => overhead::run(&args),
         Command::Replay(args) => replay::run(&args).map_err(|error| error.to_string()),
         Command::Start(args) => start::run(&args),

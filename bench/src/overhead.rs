@@ -19,7 +19,7 @@ use needledrop_loadtest::{
     awake::Awake,
     measured::Measure,
     report::{Machine, Report},
-    tally::Latencies,
+    tally::{LATE, Latencies},
 };
 
 use crate::machine;
@@ -74,6 +74,7 @@ pub fn run(args: &Args) -> Result<(), String> {
     let (server, url) = Planted::start(&program, folder.path())?;
     let (list, json) = (folder.path().join("list"), folder.path().join("report.json"));
     eprintln!("a bare timer first");
+    let here = Machine::here();
     machine::stay_on_core(1).map_err(told)?;
     let mut naps = 2_000;
     let asleep = bare_timer(|| count_down(&mut naps));
@@ -109,7 +110,8 @@ pub fn run(args: &Args) -> Result<(), String> {
         return Err(format!("the load tester ended with {status}"));
     }
     let report = Report::read(&json).map_err(|error| error.to_string())?;
-    let text = table(args, &report, &[("asleep", asleep), ("awake", awake), ("during the run", meanwhile)], stolen);
+    let text =
+        table(args, &here, &report, &[("asleep", asleep), ("awake", awake), ("during the run", meanwhile)], stolen);
     println!("{text}");
     args.out.as_ref().map_or(Ok(()), |out| std::fs::write(out, &text).map_err(told))
 }
@@ -120,13 +122,14 @@ fn count_down(left: &mut u32) -> bool {
     *left > 0
 }
 
-/// How late a thread wakes that does nothing but sleep for 4 ms: what the machine leaves to be had.
+/// How late a thread wakes that has nothing to do but to wake every 4 ms: what the machine leaves to be had. Its instants
+/// stand beforehand, as those of listeners do: who wakes 20 ms late was late five times.
 fn bare_timer(mut goes_on: impl FnMut() -> bool) -> Latencies {
     let mut late = Latencies::default();
-    let wait = Duration::from_millis(4);
+    let mut due = Instant::now();
     while goes_on() {
-        let due = Instant::now() + wait;
-        thread::sleep(wait);
+        due += Duration::from_millis(4);
+        thread::sleep(due.saturating_duration_since(Instant::now()));
         late.record(due.elapsed());
     }
     late
@@ -171,14 +174,19 @@ fn stolen(core: u32) -> Result<Duration, String> {
     Ok(Duration::from_millis(10 * ticks.ok_or("/proc/stat tells nothing of stolen time")?))
 }
 
-fn table(args: &Args, report: &Report, bare: &[(&str, Latencies)], stolen: f64) -> String {
+fn table(args: &Args, here: &Machine, report: &Report, bare: &[(&str, Latencies)], stolen: f64) -> String {
     let tally = &report.tally;
     let ms = |late: &Latencies, share| late.quantile(share).map_or(f64::NAN, |late| late.as_secs_f64() * 1e3);
     let shares = |late: &Latencies| format!("{:.2} / {:.2} / {:.2} ms", ms(late, 0.5), ms(late, 0.99), ms(late, 0.999));
     let steps = &tally.timeline.steps;
     let present: u64 = steps.iter().map(|step| step.listeners).sum::<u64>() * tally.timeline.step_seconds;
     let most = steps.iter().map(|step| step.listeners).max().unwrap_or(0);
-    let machine: Vec<String> = Machine::here().facts().iter().map(|(name, fact)| format!("{name} {fact}")).collect();
+    let machine: Vec<String> = here.facts().iter().map(|(name, fact)| format!("{name} {fact}")).collect();
+    let later = |there: &dyn Fn(u64) -> bool| {
+        let steps = || steps.iter().filter(|step| there(step.listeners));
+        let (late, due) = (steps().map(|step| step.late).sum::<u64>(), steps().map(|step| step.due).sum::<u64>());
+        format!("{:.2} % of {due}", late as f64 * 100.0 / due.max(1) as f64)
+    };
     let stalls = tally.sum(Measure::Stall, |_| true).count();
     let rows = [
         ("listeners at once", most.to_string()),
@@ -187,13 +195,19 @@ fn table(args: &Args, report: &Report, bare: &[(&str, Latencies)], stolen: f64) 
         ("memory of the generator at its peak", format!("{} MiB", report.own.peak_memory_bytes >> 20)),
         ("per listener", format!("{:.1} KiB", report.own.peak_memory_bytes as f64 / 1024.0 / most.max(1) as f64)),
         ("its lateness, p50 / p99 / p99.9", shares(&tally.late)),
+        ("its acts later than 1 ms, while listeners come", later(&|there| there < most)),
+        ("its acts later than 1 ms, while all are there", later(&|there| there == most)),
         ("starts", tally.starts.to_string()),
         ("body bytes", format!("{} MiB", tally.bytes >> 20)),
         ("troubles", tally.troubled().to_string()),
         ("stalls", stalls.to_string()),
     ];
     let rows: String = rows.iter().map(|(name, value)| format!("| {name} | {value} |\n")).collect();
-    let bare = bare.iter().map(|(core, late)| format!("| of a bare timer on that core, {core} | {} |\n", shares(late)));
+    let bare = bare.iter().map(|(core, late)| {
+        let beyond = late.buckets().filter(|(micros, _)| u128::from(*micros) > LATE.as_micros());
+        let beyond = beyond.map(|(_, count)| count).sum::<u64>() as f64 * 100.0 / late.count().max(1) as f64;
+        format!("| of a bare timer on that core, {core} | {}; {beyond:.2} % later than 1 ms |\n", shares(late))
+    });
     let stolen = format!("| that core's time which the host gave to others | {:.1} % |\n", stolen * 100.0);
     let rows = rows + &bare.collect::<String>() + &stolen;
     format!(

@@ -34,6 +34,8 @@ pub enum Kind {
     Caddy,
     /// h2o, where one is named: HTTP/1.1 and HTTP/2, and HTTP/3 of a newer one than Debian's.
     H2o,
+    /// The least that our libraries do without us: HTTP/1.1 and HTTP/2. No server.
+    Floor,
 }
 
 /// Where the others are.
@@ -67,7 +69,7 @@ impl Kind {
     pub fn protocols(self, peers: &Peers) -> &'static [Protocol] {
         match self {
             Kind::Nginx if !peers.nginx_has_h3() => &[Protocol::H1, Protocol::H2],
-            Kind::H2o => &[Protocol::H1, Protocol::H2],
+            Kind::H2o | Kind::Floor => &[Protocol::H1, Protocol::H2],
             Kind::Needledrop | Kind::Nginx | Kind::Caddy => &[Protocol::H1, Protocol::H2, Protocol::H3],
         }
     }
@@ -80,6 +82,7 @@ impl fmt::Display for Kind {
             Kind::Nginx => "nginx",
             Kind::Caddy => "caddy",
             Kind::H2o => "h2o",
+            Kind::Floor => "floor",
         })
     }
 }
@@ -186,6 +189,7 @@ impl Server {
             Kind::Nginx => nginx(workshop, peers, port)?,
             Kind::Caddy => caddy(workshop, peers, port)?,
             Kind::H2o => h2o(workshop, peers, port)?,
+            Kind::Floor => floor(workshop, port)?,
         };
         Self::wait(kind, workshop, on_core(command, core), port)
     }
@@ -337,6 +341,14 @@ fn h2o(workshop: &Workshop, peers: &Peers, port: u16) -> Result<Command, String>
     Ok(command)
 }
 
+fn floor(workshop: &Workshop, port: u16) -> Result<Command, String> {
+    let mut command = Command::new(std::env::current_exe().map_err(|error| error.to_string())?);
+    command.args(["floor", "--port", &port.to_string(), "--certificate"]).arg(&workshop.certs.server);
+    command.arg("--key").arg(&workshop.certs.server_key).arg("--root").arg(workshop.objects());
+    workshop.paths.iter().for_each(|path| _ = command.args(["--object", path]));
+    Ok(command)
+}
+
 /// A port nobody listens on at this moment.
 fn free_port() -> Result<u16, String> {
     let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
@@ -350,6 +362,7 @@ pub fn versions(kinds: &[Kind], peers: &Peers) -> String {
         Kind::Nginx => format!("nginx {}", number(&said(&peers.nginx, "-v")).trim_start_matches("nginx/")),
         Kind::Caddy => format!("Caddy {}", number(&said(&peers.caddy, "version")).trim_start_matches('v')),
         Kind::H2o => format!("h2o {}", number(&said(&peers.h2o, "--version"))),
+        Kind::Floor => "the floor: rustls and h2 alone".to_owned(),
     };
     kinds.iter().map(version).collect::<Vec<_>>().join(", ")
 }

@@ -17,7 +17,10 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use needledrop_loadtest::{measured::Protocol, report::numbers};
+use needledrop_loadtest::{
+    measured::Protocol,
+    report::{Machine, numbers},
+};
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::{
@@ -75,6 +78,7 @@ pub fn run(args: &Args) -> Result<(), String> {
     let told = |error: std::io::Error| error.to_string();
     machine::raise_file_limit().map_err(told)?;
     let workshop = Workshop::open(args.needledrop.as_deref())?;
+    let machine = Machine::here();
     machine::stay_on_core(CORES.1).map_err(told)?;
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).map_err(told)?;
     let began = Instant::now();
@@ -107,6 +111,7 @@ pub fn run(args: &Args) -> Result<(), String> {
         seconds: args.seconds,
         listeners: args.listeners,
         lasted: began.elapsed(),
+        machine,
     };
     let text = table::markdown(&measured, &about);
     println!("{text}");

@@ -20,6 +20,7 @@ fn colour(kind: Kind) -> &'static str {
         Kind::Nginx => "#0072b2",
         Kind::Caddy => "#009e73",
         Kind::H2o => "#cc79a7",
+        Kind::Floor => "#777777",
     }
 }
 

@@ -16,6 +16,8 @@ pub struct About {
     pub seconds: u64,
     pub listeners: u32,
     pub lasted: Duration,
+    /// As it was found, before this process chose a core of it.
+    pub machine: Machine,
 }
 
 /// The median over the rounds.
@@ -40,7 +42,7 @@ pub fn ratio(ours: &[Figures], peer: &[Figures]) -> f64 {
 
 pub fn markdown(measured: &Measured, about: &About) -> String {
     let kinds: BTreeSet<Kind> = measured.keys().map(|(_, _, kind)| *kind).collect();
-    let machine: Vec<String> = Machine::here().facts().iter().map(|(name, fact)| format!("{name} {fact}")).collect();
+    let machine: Vec<String> = about.machine.facts().iter().map(|(name, fact)| format!("{name} {fact}")).collect();
     let mut out = format!(
         "# What the doors cost\n\nMade by `cargo xtask doors` on {} at commit {} ({}; {} rounds, servers in turns, {:.0} min). \
          {}.\n\nEach server has one core and the client the other; the same Ogg files, from memory, over TLS 1.3 with an \

@@ -24,6 +24,7 @@ fn mark(kind: Kind, x: f64, y: f64) -> String {
             format!("<rect x=\"{:.1}\" y=\"{:.1}\" width=\"9\" height=\"9\" fill=\"#0072b2\"/>", x - 4.5, y - 4.5)
         }
         Kind::Caddy => format!("<path d=\"M{x:.1} {:.1}l5.5 9.5h-11z\" fill=\"#009e73\"/>", y - 6.0),
+        Kind::Floor => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" fill=\"#777777\"/>"),
         Kind::H2o => format!("<path d=\"M{x:.1} {:.1}l5 5l-5 5l-5 -5z\" fill=\"#cc79a7\"/>", y - 5.0),
     }
 }
