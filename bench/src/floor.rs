@@ -1,12 +1,14 @@
-//! The least that a server on our libraries can do: ranges of files that it holds in memory, over rustls and, for HTTP/2,
-//! the h2 library, on one thread.
+//! The least that a server on our libraries can do: ranges of files that it holds in memory, over rustls, for HTTP/2 with
+//! the h2 library, for HTTP/3 with quinn and h3 as they come, on one thread.
 //!
 //! It checks no signature, has no cache, counts nothing, bounds nothing and answers no error: it is no server, but what
-//! the doors are measured against to tell our own cost from that of the libraries and the kernel.
+//! the doors are measured against to tell our own cost from that of the libraries and the kernel. Over HTTP/3 our doors
+//! may well stand below it, since they do without some of what it uses.
 
-use std::{collections::HashMap, io, path::PathBuf, rc::Rc, sync::Arc};
+use std::{collections::HashMap, io, net::Ipv4Addr, path::PathBuf, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
+use quinn::crypto::rustls::QuicServerConfig;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
@@ -59,9 +61,19 @@ pub fn run(args: &Args) -> Result<(), String> {
         Ok::<_, String>((path.clone(), Bytes::from(bytes)))
     };
     let objects: Objects = Rc::new(args.objects.iter().map(read).collect::<Result<_, _>>()?);
-    let acceptor = TlsAcceptor::from(Arc::new(tls(args).map_err(|error| error.to_string())?));
+    let tls = |protocols: &[&str]| tls(args, protocols).map_err(|error| error.to_string());
+    let acceptor = TlsAcceptor::from(Arc::new(tls(&["h2", "http/1.1"])?));
+    let quic = QuicServerConfig::try_from(tls(&["h3"])?).map_err(|error| error.to_string())?;
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).map_err(told)?;
     runtime.block_on(async {
+        let config = quinn::ServerConfig::with_crypto(Arc::new(quic));
+        let endpoint = quinn::Endpoint::server(config, (Ipv4Addr::LOCALHOST, args.port).into()).map_err(told)?;
+        let over_quic = objects.clone();
+        tokio::task::spawn_local(async move {
+            while let Some(incoming) = endpoint.accept().await {
+                tokio::task::spawn_local(h3(incoming, over_quic.clone()));
+            }
+        });
         let listener = TcpListener::bind(("127.0.0.1", args.port)).await.map_err(told)?;
         loop {
             let (stream, _) = listener.accept().await.map_err(told)?;
@@ -71,13 +83,13 @@ pub fn run(args: &Args) -> Result<(), String> {
     })
 }
 
-fn tls(args: &Args) -> Result<ServerConfig, Box<dyn std::error::Error>> {
+fn tls(args: &Args, protocols: &[&str]) -> Result<ServerConfig, Box<dyn std::error::Error>> {
     let chain = CertificateDer::pem_file_iter(&args.certificate)?.collect::<Result<Vec<_>, _>>()?;
     let key = PrivateKeyDer::from_pem_file(&args.key)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[&rustls::version::TLS13])?;
     let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     config.send_tls13_tickets = 1;
     Ok(config)
 }
@@ -125,14 +137,35 @@ async fn h2(stream: TlsStream<TcpStream>, objects: Objects) -> Option<()> {
         let (request, mut respond) = connection.accept().await?.ok()?;
         let range = request.headers().get(http::header::RANGE)?.to_str().ok()?;
         let (part, range, len) = part(&objects, request.uri().path(), range)?;
-        let response = http::Response::builder()
-            .status(206)
-            .header("content-type", "audio/ogg")
-            .header("content-length", part.len())
-            .header("content-range", format!("bytes {range}/{len}"));
-        let mut body = respond.send_response(response.body(()).ok()?, false).ok()?;
+        let mut body = respond.send_response(head(&part, range, len)?, false).ok()?;
         body.send_data(part, true).ok()?;
     }
+}
+
+async fn h3(incoming: quinn::Incoming, objects: Objects) -> Option<()> {
+    let quic = h3_quinn::Connection::new(incoming.await.ok()?);
+    let mut connection: h3::server::Connection<_, Bytes> = h3::server::Connection::new(quic).await.ok()?;
+    while let Some(request) = connection.accept().await.ok()? {
+        let objects = objects.clone();
+        tokio::task::spawn_local(async move {
+            let (request, mut stream) = request.resolve_request().await.ok()?;
+            let range = request.headers().get(http::header::RANGE)?.to_str().ok()?;
+            let (part, range, len) = part(&objects, request.uri().path(), range)?;
+            stream.send_response(head(&part, range, len)?).await.ok()?;
+            stream.send_data(part).await.ok()?;
+            stream.finish().await.ok()
+        });
+    }
+    Some(())
+}
+
+fn head(part: &Bytes, range: &str, len: usize) -> Option<http::Response<()>> {
+    let head = http::Response::builder()
+        .status(206)
+        .header("content-type", "audio/ogg")
+        .header("content-length", part.len())
+        .header("content-range", format!("bytes {range}/{len}"));
+    head.body(()).ok()
 }
 
 /// The part of an object that `bytes=FIRST-LAST` names, that range, and the length of the whole.

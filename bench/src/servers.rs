@@ -34,7 +34,7 @@ pub enum Kind {
     Caddy,
     /// h2o, where one is named: HTTP/1.1 and HTTP/2, and HTTP/3 of a newer one than Debian's.
     H2o,
-    /// The least that our libraries do without us: HTTP/1.1 and HTTP/2. No server.
+    /// The least that our libraries do without us: all three. No server.
     Floor,
 }
 
@@ -69,8 +69,8 @@ impl Kind {
     pub fn protocols(self, peers: &Peers) -> &'static [Protocol] {
         match self {
             Kind::Nginx if !peers.nginx_has_h3() => &[Protocol::H1, Protocol::H2],
-            Kind::H2o | Kind::Floor => &[Protocol::H1, Protocol::H2],
-            Kind::Needledrop | Kind::Nginx | Kind::Caddy => &[Protocol::H1, Protocol::H2, Protocol::H3],
+            Kind::H2o => &[Protocol::H1, Protocol::H2],
+            Kind::Needledrop | Kind::Nginx | Kind::Caddy | Kind::Floor => &[Protocol::H1, Protocol::H2, Protocol::H3],
         }
     }
 }
@@ -362,7 +362,7 @@ pub fn versions(kinds: &[Kind], peers: &Peers) -> String {
         Kind::Nginx => format!("nginx {}", number(&said(&peers.nginx, "-v")).trim_start_matches("nginx/")),
         Kind::Caddy => format!("Caddy {}", number(&said(&peers.caddy, "version")).trim_start_matches('v')),
         Kind::H2o => format!("h2o {}", number(&said(&peers.h2o, "--version"))),
-        Kind::Floor => "the floor: rustls and h2 alone".to_owned(),
+        Kind::Floor => "the floor: rustls, h2, quinn and h3 alone".to_owned(),
     };
     kinds.iter().map(version).collect::<Vec<_>>().join(", ")
 }

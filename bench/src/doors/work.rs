@@ -86,8 +86,9 @@ const PACE_BYTES: u64 = 20_000;
 const LISTENER_WINDOW: u32 = 64 << 10;
 /// The same on TCP, which doubles it for its own accounts. Unit: bytes.
 const LISTENER_BUFFER: u32 = 16 << 10;
-/// New listeners a second: those who come must not keep each other waiting until somebody gives up.
-const LISTENERS_PER_SECOND: u32 = 400;
+/// New listeners a second: those who come must not keep each other waiting until somebody gives up. A server that fills
+/// large socket buffers for each of them is busy with that, and not with who comes next, beyond some 200.
+const LISTENERS_PER_SECOND: u32 = 150;
 /// From the last listener until all buffers are full and the server works at an even pace.
 const SETTLE: Duration = Duration::from_secs(5);
 /// How long paced listeners are watched at least: processor time is counted in hundredths of a second.
