@@ -10,6 +10,9 @@
 //! with one system call: while [`FirstFlight`] makes them, the [`Cork`] below TLS takes nothing, so that they gather
 //! inside TLS until the writer flushes. The full records of HTTP/2, whose library would write and flush each frame by
 //! itself, gather in the same way for as long as the connection lives.
+//!
+//! What is encrypted and not taken by the socket is memory of this process for as long as the peer is slow: to such a
+//! peer TLS is given one record at a time ([`Room`]).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -32,12 +35,16 @@ const FRAME_HEADER: usize = 9;
 /// A connection that was silent for so long has lost its window: the kernel takes it back after one retransmission
 /// timeout, at least 200 ms and a round trip and more.
 const SILENCE: Duration = Duration::from_secs(1);
-/// What TLS may hold that the socket has not taken: an answer of 64 KiB with its head leaves as one.
+/// What TLS may hold that the socket has not taken, of a peer who keeps up: an answer of 64 KiB with its head leaves as
+/// one.
 pub(crate) const TLS_BUFFER_BYTES: usize = 68 * 1024;
 /// Whole records of which more than fits is made, so that none of them is cut short. Unit: bytes.
 const WHOLE_RECORDS: usize = 64 * 1024;
 /// A full record's worth (RFC 8446 5.1). Unit: bytes.
 const RECORD: usize = 16 * 1024;
+/// Who takes so much without a pause keeps up. A listener at the pace of music frees less at a time: the kernel asks for
+/// more when a third of its buffer is free. Unit: bytes.
+const FAST_BYTES: usize = 64 * 1024;
 /// Slices that one record is gathered from; what lies beyond goes into the next.
 const SLICES: usize = 8;
 
@@ -82,6 +89,31 @@ impl Flight {
     }
 }
 
+/// How much TLS may hold for a socket, by what the socket took lately. Pure.
+struct Room {
+    /// Bytes that were taken since some were refused.
+    taken: usize,
+}
+
+impl Room {
+    fn new() -> Self {
+        Self { taken: FAST_BYTES }
+    }
+
+    /// Unit: bytes.
+    fn bytes(&self) -> usize {
+        if self.taken >= FAST_BYTES { TLS_BUFFER_BYTES } else { RECORD }
+    }
+
+    fn heed(&mut self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Ready(Ok(bytes)) => self.taken = self.taken.saturating_add(*bytes),
+            Poll::Pending => self.taken = 0,
+            Poll::Ready(Err(_)) => {}
+        }
+    }
+}
+
 /// The sizes of the DATA frames of one HTTP/2 connection. Clones are of the same.
 #[derive(Clone)]
 pub(crate) struct FirstFrames(Arc<Mutex<Flight>>);
@@ -109,6 +141,8 @@ pub(crate) struct FirstFlight<S> {
     together: Option<Together>,
     /// Records were made since the last flush was asked for.
     has_gathered: bool,
+    /// What TLS was last allowed to hold. Unit: bytes.
+    room: usize,
 }
 
 /// For a writer that flushes after each of its frames, each of which would end in a segment that is not full, and cost a
@@ -151,7 +185,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
     pub(crate) fn new(mut inner: TlsStream<Cork<S>>, together: Option<Together>) -> Self {
         inner.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
         let flight = Flight::new(&RECORDS, Instant::now());
-        Self { inner, flight, together, has_gathered: false }
+        Self { inner, flight, together, has_gathered: false, room: TLS_BUFFER_BYTES }
+    }
+
+    /// What TLS may hold now, of which it is told.
+    fn room(&mut self) -> usize {
+        let (cork, session) = self.inner.get_mut();
+        let room = cork.room.bytes();
+        if room != self.room {
+            session.set_buffer_limit(Some(room));
+            self.room = room;
+        }
+        room
     }
 
     /// The size of the next piece that is to gather; None where nothing is.
@@ -211,8 +256,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
 }
 
 /// How many of `bytes` TLS is given at once: all of them if it may hold them, else so many as make full records.
-fn at_once(bytes: usize) -> usize {
-    if bytes <= TLS_BUFFER_BYTES { bytes } else { WHOLE_RECORDS }
+fn at_once(bytes: usize, room: usize) -> usize {
+    if bytes <= room { bytes } else { room.min(WHOLE_RECORDS) }
 }
 
 /// Up to `bytes` of these, after the first `skipped`, into `slices`; how many slices.
@@ -254,10 +299,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FirstFlight<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FirstFlight<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let now = Instant::now();
+        let (now, room) = (Instant::now(), self.room());
         match self.piece(now) {
             Some(piece) if !buf.is_empty() => self.write_pieces(cx, &[IoSlice::new(buf)], piece, now),
-            _ => Pin::new(&mut self.inner).poll_write(cx, &buf[..at_once(buf.len())]),
+            _ => Pin::new(&mut self.inner).poll_write(cx, &buf[..at_once(buf.len(), room)]),
         }
     }
 
@@ -266,13 +311,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FirstFlight<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let now = Instant::now();
+        let (now, room) = (Instant::now(), self.room());
         let total = bufs.iter().map(|buf| buf.len()).sum();
         match self.piece(now) {
             Some(piece) if total > 0 => self.write_pieces(cx, bufs, piece, now),
             _ => {
                 let mut slices = [IoSlice::new(&[]); SLICES];
-                let count = window(bufs, 0, at_once(total), &mut slices);
+                let count = window(bufs, 0, at_once(total, room), &mut slices);
                 Pin::new(&mut self.inner).poll_write_vectored(cx, &slices[..count])
             }
         }
@@ -311,15 +356,16 @@ impl<S: Unsent> Unsent for FirstFlight<S> {
 }
 
 /// Below TLS: takes nothing while it is in, so that records gather above. Who puts it in pulls it out before it
-/// returns; nobody is woken by it.
+/// returns; nobody is woken by it. While it is out it sees what the socket takes.
 pub(crate) struct Cork<S> {
     inner: S,
     is_in: bool,
+    room: Room,
 }
 
 impl<S> Cork<S> {
     pub(crate) fn new(inner: S) -> Self {
-        Self { inner, is_in: false }
+        Self { inner, is_in: false, room: Room::new() }
     }
 }
 
@@ -343,10 +389,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Cork<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Cork<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.is_in {
-            true => Poll::Pending,
-            false => Pin::new(&mut self.inner).poll_write(cx, buf),
+        if self.is_in {
+            return Poll::Pending;
         }
+        let written = Pin::new(&mut self.inner).poll_write(cx, buf);
+        self.room.heed(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -354,10 +402,12 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Cork<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.is_in {
-            true => Poll::Pending,
-            false => Pin::new(&mut self.inner).poll_write_vectored(cx, bufs),
+        if self.is_in {
+            return Poll::Pending;
         }
+        let written = Pin::new(&mut self.inner).poll_write_vectored(cx, bufs);
+        self.room.heed(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -375,7 +425,15 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Cork<S> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::time::SystemTime;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::rustls::ClientConfig;
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
     use super::*;
+    use crate::{Certificates, DevCerts, KeyExchange, TicketSecret, tls};
 
     #[test]
     fn pieces_grow_and_are_small_again_after_a_silence() {
@@ -391,6 +449,60 @@ mod tests {
         assert_eq!(flight.piece(start + SILENCE / 2), None);
         assert_eq!(flight.piece(start + SILENCE), None, "it was asked half a silence ago");
         assert_eq!(flight.piece(start + 2 * SILENCE), Some(SEGMENT));
+    }
+
+    #[test]
+    fn who_was_full_gets_a_record_at_a_time_until_they_keep_up() {
+        let mut room = Room::new();
+        assert_eq!(room.bytes(), TLS_BUFFER_BYTES);
+        room.heed(&Poll::Pending);
+        assert_eq!(room.bytes(), RECORD);
+        room.heed(&Poll::Ready(Ok(FAST_BYTES - 1)));
+        assert_eq!(room.bytes(), RECORD);
+        room.heed(&Poll::Ready(Ok(1)));
+        assert_eq!(room.bytes(), TLS_BUFFER_BYTES);
+    }
+
+    /// A pipe of 4 KiB and a reader who takes a KiB at a time.
+    #[tokio::test]
+    async fn a_slow_reader_costs_a_record_and_not_a_buffer() {
+        const PIPE: usize = 4 * 1024;
+        let folder = tempfile::tempdir().unwrap();
+        let certs = DevCerts::ensure(folder.path(), &[], SystemTime::now()).unwrap();
+        let certificates = Certificates::load(&certs.server, &certs.server_key).unwrap();
+        let tickets = TicketSecret::random().unwrap();
+        let server = tls::tcp_server(&certificates, None, &tickets, KeyExchange::Classical).unwrap();
+        let client = ClientConfig::builder_with_provider(tls::provider()).with_safe_default_protocol_versions();
+        let roots = tls::read_roots(&certs.ca).unwrap();
+        let client = Arc::new(client.unwrap().with_root_certificates(roots).with_no_client_auth());
+        let (near, far) = tokio::io::duplex(PIPE);
+        let written = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&written);
+        let serving = tokio::spawn(async move {
+            let stream = TlsAcceptor::from(Arc::new(server)).accept(Cork::new(near)).await.unwrap();
+            let mut stream = FirstFlight::new(stream, None);
+            let music = vec![7; 128 * 1024];
+            while let Ok(bytes) = stream.write(&music).await {
+                counted.fetch_add(bytes, Ordering::Relaxed);
+            }
+        });
+        let name = "localhost".try_into().unwrap();
+        let mut reader = TlsConnector::from(client).connect(name, far).await.unwrap();
+        let (mut read, mut held) = (0, 0);
+        while read < 512 * 1024 {
+            let mut some = [0; 1024];
+            reader.read_exact(&mut some).await.unwrap();
+            read += some.len();
+            for _ in 0..8 {
+                tokio::task::yield_now().await;
+            }
+            if read > 256 * 1024 {
+                held = held.max(written.load(Ordering::Relaxed).saturating_sub(read));
+            }
+        }
+        serving.abort();
+        // One record here, one at the reader, and what is in the pipe.
+        assert!(held <= 2 * RECORD + PIPE, "{held} bytes were ahead of the reader");
     }
 
     #[test]
