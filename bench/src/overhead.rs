@@ -12,17 +12,17 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use needledrop_loadtest::{
     awake::Awake,
     measured::Measure,
-    report::{Machine, Report},
+    report::{Machine, Report, numbers},
     tally::{LATE, Latencies},
 };
 
-use crate::machine;
+use crate::{machine, servers};
 
 /// Arguments of `needledrop-bench overhead`.
 #[derive(Debug, clap::Args)]
@@ -211,9 +211,11 @@ fn table(args: &Args, here: &Machine, report: &Report, bare: &[(&str, Latencies)
     let stolen = format!("| that core's time which the host gave to others | {:.1} % |\n", stolen * 100.0);
     let rows = rows + &bare.collect::<String>() + &stolen;
     format!(
-        "# What the load generator costs\n\nMade by `cargo xtask overhead`: {} listeners come within {} s over {} and TLS \
+        "# What the load generator costs\n\nMade by `cargo xtask overhead` on {} at commit {}: {} listeners come within {} s over {} and TLS \
          and stay {} s, in real time at 160 kbit/s in ranges of 512 KiB, from one core{}; the planted server has the other. \
          {}.\n\n| | |\n|---|---|\n{rows}",
+        numbers::date(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())),
+        servers::commit(),
         args.listeners,
         args.listeners.div_ceil(args.per_second),
         args.protocol,

@@ -46,11 +46,14 @@ pub fn doors(tally: &mut Tally, args: &[String]) {
     }
 }
 
-/// What the load generator itself costs: ten thousand listeners on one core.
+/// What the load generator itself costs, and how late it is: ten thousand listeners on one core, which may sleep, and
+/// which is kept awake.
 pub fn overhead(tally: &mut Tally, args: &[String]) {
     if build(tally) {
-        let out = tools::root().join("bench/results/overhead.md");
-        tally.step("overhead: run", || run(&["overhead", "--out", &out.to_string_lossy()], args));
+        let results = tools::root().join("bench/results");
+        let (cost, lateness) = (results.join("overhead.md"), results.join("lateness.md"));
+        tally.step("overhead: cost", || run(&["overhead", "--out", &cost.to_string_lossy()], args));
+        tally.step("overhead: lateness", || run(&["overhead", "--awake", "--out", &lateness.to_string_lossy()], args));
     }
 }
 
