@@ -42,9 +42,9 @@ pub(crate) const TLS_BUFFER_BYTES: usize = 68 * 1024;
 const WHOLE_RECORDS: usize = 64 * 1024;
 /// A full record's worth (RFC 8446 5.1). Unit: bytes.
 const RECORD: usize = 16 * 1024;
-/// Who takes so much without a pause keeps up. A listener at the pace of music frees less at a time: the kernel asks for
-/// more when a third of its buffer is free. Unit: bytes.
-const FAST_BYTES: usize = 64 * 1024;
+/// Who takes so much without a pause keeps up. A listener at the pace of music takes half of it at a time: with 128 KiB
+/// unsent (`limits.rs`) the kernel refuses more, and asks for more when half of that has gone. Unit: bytes.
+const FAST_BYTES: usize = 128 * 1024;
 /// Slices that one record is gathered from; what lies beyond goes into the next.
 const SLICES: usize = 8;
 
