@@ -18,7 +18,7 @@ use crate::art::ArtId;
 use crate::digest::Digest;
 use crate::vault::{Vault, VaultError};
 
-/// Folders whose facts are remembered. About 600 bytes each: 10 MiB for what is asked for now.
+/// Folders whose facts are remembered. About 600 bytes each: 10 MiB for what listeners ask for.
 const FOLDERS_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 
 /// An object, by its parsed name.

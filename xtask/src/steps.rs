@@ -125,9 +125,15 @@ pub fn fuzz(tally: &mut Tally, args: &[String]) {
 fn finding(log: &str) -> String {
     let panic: Vec<&str> = log.lines().skip_while(|line| !line.contains(" panicked at ")).take(4).collect();
     let input = log.lines().find_map(|line| line.split_once("Test unit written to ")).map(|(_, path)| path.trim());
-    let bytes = input.map(|path| std::fs::read(path).unwrap_or_default()).unwrap_or_default();
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{}\nits input of {} bytes, for `xxd -r -p`:\n{hex}", panic.join("\n"), bytes.len())
+    let input = match input.map(std::fs::read) {
+        Some(Ok(bytes)) => {
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            format!("its input of {} bytes, for `xxd -r -p`:\n{hex}", bytes.len())
+        }
+        Some(Err(why)) => format!("its input cannot be read: {why}"),
+        None => "it names no input".to_owned(),
+    };
+    format!("{}\n{input}", panic.join("\n"))
 }
 
 /// The names of the programs under fuzz_targets/.

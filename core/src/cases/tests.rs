@@ -92,7 +92,7 @@ fn bytes_of_objects_tell_their_place() {
 }
 
 #[test]
-fn placeholders_are_filled_with_the_servers_own_validators() {
+fn marks_are_filled_with_the_servers_own_validators() {
     let validators = Validators { etag: Some(EntityTag::strong("x")), last_modified: Some(UnixSeconds(784_111_777)) };
     let filled = |template: &str| fill(template, &validators, UnixSeconds(0));
     assert_eq!(filled("W/{etag}, {etag}"), "W/\"x\", \"x\"");
