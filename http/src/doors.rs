@@ -373,6 +373,8 @@ async fn accept<H: Handler>(listener: TcpListener, lane: Lane, shared: Arc<Share
     }
 }
 
+/// What only a part of a connection's life needs, or only one protocol, is boxed: a task keeps room for its largest part
+/// for as long as it lives.
 async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lane, shared: Arc<Shared<H>>) {
     let Ok(local) = stream.local_addr() else {
         return;
@@ -411,7 +413,8 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
     };
     match (lane, &shared.acceptor) {
         (Lane::Tls, Some(acceptor)) => {
-            let Some(stream) = handshake(acceptor, Cork::new(stream), peer.client, &shared).await else {
+            let shaking = Box::pin(handshake(acceptor, Cork::new(stream), peer.client, &shared));
+            let Some(stream) = shaking.await else {
                 return;
             };
             peer.secure = true;
@@ -421,16 +424,21 @@ async fn connection<H: Handler>(stream: TcpStream, socket: SocketAddr, lane: Lan
                 peer.protocol = Protocol::H2;
                 let together = Together::default();
                 let stream = FirstFlight::new(stream, Some(together.clone()));
-                h2::serve(stream, together, peer, Arc::clone(&shared.exchange)).await;
+                Box::pin(h2::serve(stream, together, peer, Arc::clone(&shared.exchange))).await;
             } else {
-                h1::serve(FirstFlight::new(stream, None), peer, Arc::clone(&shared.exchange)).await;
+                Box::pin(h1::serve(FirstFlight::new(stream, None), peer, Arc::clone(&shared.exchange))).await;
             }
         }
-        _ => h1::serve(stream, peer, Arc::clone(&shared.exchange)).await,
+        _ => Box::pin(h1::serve(stream, peer, Arc::clone(&shared.exchange))).await,
     }
 }
 
-async fn handshake<S, H>(acceptor: &TlsAcceptor, stream: S, client: IpAddr, shared: &Shared<H>) -> Option<TlsStream<S>>
+async fn handshake<S, H>(
+    acceptor: &TlsAcceptor,
+    stream: S,
+    client: IpAddr,
+    shared: &Shared<H>,
+) -> Option<Box<TlsStream<S>>>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -443,7 +451,7 @@ where
         }
     };
     match shaking {
-        Ok(Ok(stream)) => Some(stream),
+        Ok(Ok(stream)) => Some(Box::new(stream)),
         Ok(Err(error)) => {
             shared.exchange.counters.handshake_failed.bump();
             tracing::debug!(%error, "TLS handshake failed");

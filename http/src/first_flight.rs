@@ -11,14 +11,14 @@
 //! inside TLS until the writer flushes. The full records of HTTP/2, whose library would write and flush each frame by
 //! itself, gather in the same way for as long as the connection lives.
 //!
-//! What is encrypted and not taken by the socket is memory of this process for as long as the peer is slow: to such a
-//! peer TLS is given one record at a time ([`Room`]).
+//! What is encrypted and not taken by the socket is memory of this process for as long as the peer is slow: TLS is given
+//! in one piece what the socket will take, and little of what it may refuse ([`Room`]).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -38,13 +38,14 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// What TLS may hold that the socket has not taken, of a peer who keeps up: an answer of 64 KiB with its head leaves as
 /// one.
 pub(crate) const TLS_BUFFER_BYTES: usize = 68 * 1024;
-/// Whole records of which more than fits is made, so that none of them is cut short. Unit: bytes.
-const WHOLE_RECORDS: usize = 64 * 1024;
 /// A full record's worth (RFC 8446 5.1). Unit: bytes.
 const RECORD: usize = 16 * 1024;
-/// Who takes so much without a pause keeps up. A listener at the pace of music takes half of it at a time: with 128 KiB
-/// unsent (`limits.rs`) the kernel refuses more, and asks for more when half of that has gone. Unit: bytes.
-const FAST_BYTES: usize = 128 * 1024;
+/// Of what a socket took without a pause, the part that TLS may hold in case that it takes no more. A listener at the
+/// pace of music takes 64 KiB at a time: with 128 KiB unsent (`limits.rs`) the kernel refuses more, and asks for more
+/// when half of that has gone.
+const HELD_PART: usize = 16;
+/// What TLS may hold for anybody: smaller records would be mostly system calls. Unit: bytes.
+const HELD_LEAST: usize = 4 * 1024;
 /// Slices that one record is gathered from; what lies beyond goes into the next.
 const SLICES: usize = 8;
 
@@ -90,26 +91,37 @@ impl Flight {
 }
 
 /// How much TLS may hold for a socket, by what the socket took lately. Pure.
+///
+/// What a socket took between two refusals it will take again, so that goes in one piece; the more it takes beyond, the
+/// larger the pieces get again. What it then refuses is held, and is small.
 struct Room {
     /// Bytes that were taken since some were refused.
     taken: usize,
+    /// Bytes that were taken before.
+    before: usize,
+    /// The last that it was asked for it did not take.
+    is_refusing: bool,
 }
 
 impl Room {
+    /// The kernel's buffer of a new connection takes a first answer.
     fn new() -> Self {
-        Self { taken: FAST_BYTES }
+        Self { taken: 0, before: TLS_BUFFER_BYTES, is_refusing: false }
     }
 
     /// Unit: bytes.
     fn bytes(&self) -> usize {
-        if self.taken >= FAST_BYTES { TLS_BUFFER_BYTES } else { RECORD }
+        let sure = self.before.saturating_sub(self.taken);
+        sure.max(self.taken / HELD_PART).clamp(HELD_LEAST, TLS_BUFFER_BYTES)
     }
 
     fn heed(&mut self, written: &Poll<io::Result<usize>>) {
+        self.is_refusing = written.is_pending();
         match written {
             Poll::Ready(Ok(bytes)) => self.taken = self.taken.saturating_add(*bytes),
-            Poll::Pending => self.taken = 0,
-            Poll::Ready(Err(_)) => {}
+            // Asked twice, it refuses twice.
+            Poll::Pending if self.taken > 0 => (self.before, self.taken) = (self.taken, 0),
+            Poll::Pending | Poll::Ready(Err(_)) => {}
         }
     }
 }
@@ -135,7 +147,8 @@ impl FirstFrames {
 
 /// A TLS stream whose first bytes leave in small records.
 pub(crate) struct FirstFlight<S> {
-    inner: TlsStream<Cork<S>>,
+    /// Boxed: it is passed on by layer after layer, each of which would keep its size free in the connection's task.
+    inner: Box<TlsStream<Cork<S>>>,
     flight: Flight,
     /// Who flushes together what was written and flushed by the frame; None where a flush flushes.
     together: Option<Together>,
@@ -182,13 +195,21 @@ impl Together {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
-    pub(crate) fn new(mut inner: TlsStream<Cork<S>>, together: Option<Together>) -> Self {
+    pub(crate) fn new(mut inner: Box<TlsStream<Cork<S>>>, together: Option<Together>) -> Self {
         inner.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
         let flight = Flight::new(&RECORDS, Instant::now());
         Self { inner, flight, together, has_gathered: false, room: TLS_BUFFER_BYTES }
     }
 
-    /// What TLS may hold now, of which it is told.
+    /// What TLS may hold now, of which it is told. What the socket has refused is offered to it again first: TLS would
+    /// send it and then fill itself once more, to a measure that was taken before.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.inner.get_ref().0.room.is_refusing {
+            ready!(self.flush_now(cx))?;
+        }
+        Poll::Ready(Ok(self.room()))
+    }
+
     fn room(&mut self) -> usize {
         let (cork, session) = self.inner.get_mut();
         let room = cork.room.bytes();
@@ -255,9 +276,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
     }
 }
 
-/// How many of `bytes` TLS is given at once: all of them if it may hold them, else so many as make full records.
+/// How many of `bytes` TLS is given at once: all of them if it may hold them, else so many as make full records, if any.
 fn at_once(bytes: usize, room: usize) -> usize {
-    if bytes <= room { bytes } else { room.min(WHOLE_RECORDS) }
+    match room / RECORD * RECORD {
+        _ if bytes <= room => bytes,
+        0 => room,
+        whole => whole,
+    }
 }
 
 /// Up to `bytes` of these, after the first `skipped`, into `slices`; how many slices.
@@ -299,7 +324,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FirstFlight<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FirstFlight<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let (now, room) = (Instant::now(), self.room());
+        let (now, room) = (Instant::now(), ready!(self.poll_room(cx))?);
         match self.piece(now) {
             Some(piece) if !buf.is_empty() => self.write_pieces(cx, &[IoSlice::new(buf)], piece, now),
             _ => Pin::new(&mut self.inner).poll_write(cx, &buf[..at_once(buf.len(), room)]),
@@ -311,7 +336,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FirstFlight<S> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let (now, room) = (Instant::now(), self.room());
+        let (now, room) = (Instant::now(), ready!(self.poll_room(cx))?);
         let total = bufs.iter().map(|buf| buf.len()).sum();
         match self.piece(now) {
             Some(piece) if total > 0 => self.write_pieces(cx, bufs, piece, now),
@@ -452,21 +477,125 @@ mod tests {
     }
 
     #[test]
-    fn who_was_full_gets_a_record_at_a_time_until_they_keep_up() {
+    fn a_socket_is_given_in_one_piece_what_it_took_before_and_then_little() {
         let mut room = Room::new();
         assert_eq!(room.bytes(), TLS_BUFFER_BYTES);
+        let takes = |room: &mut Room, bytes| room.heed(&Poll::Ready(Ok(bytes)));
+        // A listener: the kernel's buffer is full after 150 KiB, and from then on after 66.
+        takes(&mut room, 150 * 1024);
         room.heed(&Poll::Pending);
-        assert_eq!(room.bytes(), RECORD);
-        room.heed(&Poll::Ready(Ok(FAST_BYTES - 1)));
-        assert_eq!(room.bytes(), RECORD);
-        room.heed(&Poll::Ready(Ok(1)));
+        takes(&mut room, 66 * 1024);
+        for _ in 0..2 {
+            room.heed(&Poll::Pending);
+        }
+        assert_eq!(room.bytes(), 66 * 1024);
+        takes(&mut room, 64 * 1024);
+        assert_eq!(room.bytes(), HELD_LEAST);
+        // Who takes more gets more.
+        takes(&mut room, 64 * 1024);
+        assert_eq!(room.bytes(), 8 * 1024);
+        takes(&mut room, 1024 * 1024);
         assert_eq!(room.bytes(), TLS_BUFFER_BYTES);
     }
 
-    /// A pipe of 4 KiB and a reader who takes a KiB at a time.
+    /// With a buffer that takes `cycle` after each refusal, whatever it was before: how many pieces, and what is held.
+    #[test]
+    fn the_room_finds_the_size_of_any_buffer() {
+        for cycle in [2, 5, 17, 40, 66, 130, 400].map(|kib| kib * 1024) {
+            for before in [1, 30, 68, 500].map(|kib| kib * 1024) {
+                let mut room = Room { taken: 0, before, is_refusing: false };
+                let mut free = cycle;
+                let (mut pieces, mut cycles, mut held) = (0, 0, 0);
+                while cycles < 20 {
+                    let bytes = room.bytes();
+                    pieces += 1;
+                    room.heed(&Poll::Ready(Ok(bytes.min(free))));
+                    if bytes > free {
+                        room.heed(&Poll::Pending);
+                        (cycles, held, free) = (cycles + 1, bytes - free, cycle);
+                        // What was held goes first.
+                        room.heed(&Poll::Ready(Ok(held.min(free))));
+                        free -= held.min(free);
+                    } else {
+                        free -= bytes;
+                    }
+                }
+                assert!(held <= (cycle / HELD_PART).max(HELD_LEAST), "{cycle} {before}: {held}");
+                assert!(pieces <= cycles * (4 + cycle / TLS_BUFFER_BYTES), "{cycle} {before}: {pieces}");
+            }
+        }
+    }
+
+    /// What a kernel does for a listener: it takes until `FULL` bytes are unsent, and then no more until half of them are
+    /// gone.
+    struct Kernel<S> {
+        inner: S,
+        unsent: Arc<Mutex<Unsent>>,
+    }
+
+    #[derive(Default)]
+    struct Unsent {
+        bytes: usize,
+        writes: usize,
+        waiting: Option<std::task::Waker>,
+    }
+
+    const FULL: usize = 128 * 1024;
+
+    impl Unsent {
+        fn was_read(&mut self, bytes: usize) {
+            self.bytes -= bytes;
+            if self.bytes < FULL / 2 {
+                self.waiting.take().into_iter().for_each(std::task::Waker::wake);
+            }
+        }
+    }
+
+    impl<S: AsyncWrite + Unpin> AsyncWrite for Kernel<S> {
+        fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bufs: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let mut unsent = self.unsent.lock().unwrap();
+            if unsent.waiting.is_some() || unsent.bytes >= FULL {
+                unsent.waiting = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            let bytes: Vec<u8> = bufs.iter().flat_map(|buf| buf.iter().copied()).take(FULL - unsent.bytes).collect();
+            unsent.bytes += bytes.len();
+            unsent.writes += 1;
+            drop(unsent);
+            let taken = ready!(Pin::new(&mut self.inner).poll_write(cx, &bytes));
+            assert_eq!(taken.as_ref().unwrap(), &bytes.len(), "the pipe below has room");
+            Poll::Ready(taken)
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            true
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.inner).poll_flush(cx)
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.inner).poll_shutdown(cx)
+        }
+    }
+
+    impl<S: AsyncRead + Unpin> AsyncRead for Kernel<S> {
+        fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Pin::new(&mut self.inner).poll_read(cx, buf)
+        }
+    }
+
     #[tokio::test]
-    async fn a_slow_reader_costs_a_record_and_not_a_buffer() {
-        const PIPE: usize = 4 * 1024;
+    async fn a_slow_reader_costs_a_small_record_and_few_system_calls() {
         let folder = tempfile::tempdir().unwrap();
         let certs = DevCerts::ensure(folder.path(), &[], SystemTime::now()).unwrap();
         let certificates = Certificates::load(&certs.server, &certs.server_key).unwrap();
@@ -475,34 +604,42 @@ mod tests {
         let client = ClientConfig::builder_with_provider(tls::provider()).with_safe_default_protocol_versions();
         let roots = tls::read_roots(&certs.ca).unwrap();
         let client = Arc::new(client.unwrap().with_root_certificates(roots).with_no_client_auth());
-        let (near, far) = tokio::io::duplex(PIPE);
+        let (near, far) = tokio::io::duplex(1024 * 1024);
+        let unsent = Arc::new(Mutex::new(Unsent::default()));
+        let near = Kernel { inner: near, unsent: Arc::clone(&unsent) };
         let written = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&written);
         let serving = tokio::spawn(async move {
             let stream = TlsAcceptor::from(Arc::new(server)).accept(Cork::new(near)).await.unwrap();
-            let mut stream = FirstFlight::new(stream, None);
-            let music = vec![7; 128 * 1024];
+            let mut stream = FirstFlight::new(Box::new(stream), None);
+            let music = vec![7; 512 * 1024];
             while let Ok(bytes) = stream.write(&music).await {
                 counted.fetch_add(bytes, Ordering::Relaxed);
             }
         });
         let name = "localhost".try_into().unwrap();
         let mut reader = TlsConnector::from(client).connect(name, far).await.unwrap();
-        let (mut read, mut held) = (0, 0);
-        while read < 512 * 1024 {
+        let (mut read, mut held, mut writes) = (0, 0, 0);
+        while read < 2048 * 1024 {
             let mut some = [0; 1024];
             reader.read_exact(&mut some).await.unwrap();
             read += some.len();
+            unsent.lock().unwrap().was_read(some.len());
             for _ in 0..8 {
                 tokio::task::yield_now().await;
             }
-            if read > 256 * 1024 {
-                held = held.max(written.load(Ordering::Relaxed).saturating_sub(read));
+            if read == 1024 * 1024 {
+                writes = unsent.lock().unwrap().writes;
+            }
+            if read > 1024 * 1024 {
+                let behind = read + unsent.lock().unwrap().bytes;
+                held = held.max(written.load(Ordering::Relaxed).saturating_sub(behind));
             }
         }
         serving.abort();
-        // One record here, one at the reader, and what is in the pipe.
-        assert!(held <= 2 * RECORD + PIPE, "{held} bytes were ahead of the reader");
+        assert!(held <= 2 * HELD_LEAST, "{held} bytes were held beside the kernel's");
+        let writes = unsent.lock().unwrap().writes - writes;
+        assert!(writes <= 16 * 3, "{writes} writes for a MiB: a record at a time takes 64");
     }
 
     #[test]

@@ -131,8 +131,9 @@ async fn answer<H: Handler>(
     mut patience: Patience,
 ) {
     let (head, unwanted) = request.into_parts();
+    // Boxed, since it is large and over before the body begins.
     let response = tokio::select! {
-        response = exchange.answer(head, peer) => response,
+        response = Box::pin(exchange.answer(head, peer)) => response,
         _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
     };
     let stream = respond.stream_id().as_u32();

@@ -498,7 +498,8 @@ async fn request<H: Handler>(
     let peer = who.asks(id.into());
     let mut way = Way { quic, id, floods, limits, patience, acked_bytes: quic.acked_bytes() };
     let answering = async {
-        let mut response = exchange.answer(request.into_parts().0, peer).await;
+        // Boxed, since it is large and over before the body begins.
+        let mut response = Box::pin(exchange.answer(request.into_parts().0, peer)).await;
         stamp(response.headers_mut());
         way.send(&mut stream, response).await
     };
