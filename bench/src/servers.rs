@@ -65,6 +65,9 @@ impl Kind {
     /// Those that a run without further words compares, in the order of the table.
     pub const USUAL: [Kind; 3] = [Kind::Needledrop, Kind::Nginx, Kind::Caddy];
 
+    /// All of them.
+    pub const ALL: [Kind; 5] = [Kind::Needledrop, Kind::Nginx, Kind::Caddy, Kind::H2o, Kind::Floor];
+
     /// What it speaks.
     pub fn protocols(self, peers: &Peers) -> &'static [Protocol] {
         match self {
@@ -327,7 +330,7 @@ fn h2o(workshop: &Workshop, peers: &Peers, port: u16) -> Result<Command, String>
     let folder = workshop.folder.path();
     let config = folder.join("h2o.conf");
     let text = format!(
-        "num-threads: 1\nmax-connections: 8192\npid-file: {dir}/h2o.pid\naccess-log: {dir}/h2o-access.log\n\
+        "user: root\nnum-threads: 1\nmax-connections: 8192\npid-file: {dir}/h2o.pid\naccess-log: {dir}/h2o-access.log\n\
          listen:\n  host: 127.0.0.1\n  port: {port}\n  ssl:\n    certificate-file: {certificate}\n    key-file: {key}\n\
          hosts:\n  default:\n    paths:\n      /:\n        file.dir: {root}\n",
         dir = folder.display(),

@@ -22,27 +22,24 @@ pub fn start(tally: &mut Tally, args: &[String]) {
         tools::ensure_one("ip", "iproute2")?;
         tools::caddy().map(drop)
     });
-    if found && build(tally) {
-        let out = tools::root().join("bench/results/start");
-        tally.step("start: run", || {
-            let caddy = tools::caddy()?;
-            run(&["start", "--caddy", &caddy.to_string_lossy(), "--out", &out.to_string_lossy()], args)
-        });
+    if found && build(tally) && build_for_packages(tally) {
+        tally.step("start: run", || beside_packages("start", "start", &[], args));
     }
 }
 
-/// What an answer, a connection and a listener cost: our edge, nginx and Caddy over TLS and QUIC.
+/// What an answer, a connection and a listener cost: our edge, nginx, Caddy and h2o over TLS and QUIC, and the floor.
 pub fn doors(tally: &mut Tally, args: &[String]) {
-    let found = tally.step("doors: nginx and Caddy", || {
+    let found = tally.step("doors: nginx, Caddy and h2o", || {
         tools::ensure_one("nginx", "nginx")?;
+        tools::ensure_one("h2o", "h2o")?;
         tools::caddy().map(drop)
     });
-    if found && build(tally) {
-        let out = tools::root().join("bench/results/doors");
-        tally.step("doors: run", || {
-            let caddy = tools::caddy()?;
-            run(&["doors", "--caddy", &caddy.to_string_lossy(), "--out", &out.to_string_lossy()], args)
-        });
+    if found && build(tally) && build_for_packages(tally) {
+        let quick = ["--works", "hits64,hits512,full,resumed"];
+        tally.step("doors: answers and connections", || beside_packages("doors", "doors", &quick, args));
+        // The floor has nothing to say about memory.
+        let paced = ["--works", "paced", "--servers", "needledrop,nginx,caddy,h2o"];
+        tally.step("doors: paced listeners", || beside_packages("doors", "paced", &paced, args));
     }
 }
 
@@ -83,6 +80,20 @@ fn build(tally: &mut Tally) -> bool {
     let packages = ["--package", "needledrop", "--package", "needledrop-bench", "--package", "needledrop-loadtest"];
     let args = [&["build", "--quiet", "--release"], packages.as_slice()].concat();
     tally.step("release build", || Job::new("cargo", &args).dir(&tools::root()).minutes(BUILD_MINUTES).run())
+}
+
+/// What the others are is what a package maintainer built; so is ours here.
+fn build_for_packages(tally: &mut Tally) -> bool {
+    let args = ["build", "--quiet", "--profile", "dist", "--package", "needledrop"];
+    tally.step("dist build", || Job::new("cargo", &args).dir(&tools::root()).minutes(BUILD_MINUTES).run())
+}
+
+/// Runs a comparison of that build with others, its results under `name`.
+fn beside_packages(bench: &str, name: &str, how: &[&str], more: &[String]) -> Result<(), String> {
+    let (ours, caddy) = (tools::target().join("dist/needledrop"), tools::caddy()?);
+    let out = tools::root().join("bench/results").join(name);
+    let [ours, caddy, out] = [&ours, &caddy, &out].map(|path| path.to_string_lossy());
+    run(&[&[bench, "--needledrop", &ours, "--caddy", &caddy, "--out", &out], how].concat(), more)
 }
 
 fn run(args: &[&str], more: &[String]) -> Result<(), String> {

@@ -77,9 +77,9 @@ const RECIPES: &[Recipe] = &[
     },
     Recipe {
         name: "doors",
-        about: "what an answer, a connection and a listener cost: our edge, nginx and Caddy over TLS and QUIC",
-        more: "Builds in release, needs two cores; further arguments go to `needledrop-bench doors`.\n\
-               Writes bench/results/doors.md and doors.svg. NGINX=, CADDY= and H2O= name other builds.",
+        about: "what an answer, a connection and a listener cost: our edge, nginx, Caddy and h2o over TLS and QUIC",
+        more: "Builds as for packages (the dist profile), needs two cores; further arguments go to `needledrop-bench doors`.\n\
+               Writes bench/results/doors.* and paced.*. NGINX=, CADDY= and H2O= name other builds.",
         run: benches::doors,
     },
     Recipe {

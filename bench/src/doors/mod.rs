@@ -1,9 +1,10 @@
-//! What the doors cost: our edge, nginx and Caddy on the same files, over TLS and QUIC.
+//! What the doors cost: our edge, nginx, Caddy and h2o on the same files, over TLS and QUIC.
 //!
-//! Each server has core 0 to itself, the client core 1. A round starts every server once and asks it the same things over
-//! each of its protocols: ranges of 64 KiB and 512 KiB over kept connections, new connections (full and resumed), and a
-//! crowd of listeners who read at the pace of the music. Figures are medians of the rounds; processor time is what the
-//! kernel booked on the server's processes, which on loopback includes what the client's side receives.
+//! Each server has core 0 to itself, the client core 1. A round starts every server once for each of its protocols, so
+//! that none finds memory that another has used, and asks it the same things: ranges of 64 KiB and 512 KiB over kept
+//! connections, new connections (full and resumed), and a crowd of listeners who read at the pace of the music. Figures
+//! are medians of the rounds; processor time is what the kernel booked on the server's processes, which on loopback
+//! includes what the client's side receives.
 //!
 //! [`work`] asks, [`table`] and [`plot`] show what came of it.
 
@@ -32,7 +33,7 @@ use work::{Figures, Site, Work};
 /// Arguments of `needledrop-bench doors`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The needledrop binary [default: the one beside this program; build it with --release]
+    /// The needledrop binary [default: the one beside this program; `cargo xtask doors` takes that of the dist profile]
     #[arg(long, value_name = "FILE")]
     needledrop: Option<PathBuf>,
 
@@ -40,8 +41,12 @@ pub struct Args {
     peers: Peers,
 
     /// Servers to measure
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::USUAL)]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Kind::ALL)]
     servers: Vec<Kind>,
+
+    /// Protocols, where the server has them
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Protocol::ALL)]
+    protocols: Vec<Protocol>,
 
     /// What is measured
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Work::ALL)]
@@ -88,13 +93,14 @@ pub fn run(args: &Args) -> Result<(), String> {
     let mut measured = Measured::new();
     for round in 1..=args.rounds {
         for kind in &args.servers {
-            let server = Server::start(*kind, &workshop, &args.peers, Some(CORES.0))?;
-            for protocol in kind.protocols(&args.peers) {
+            let wanted = |protocol: &&Protocol| args.protocols.contains(protocol);
+            for protocol in kind.protocols(&args.peers).iter().filter(wanted) {
                 eprintln!(
                     "{:>4} s: round {round} of {}, {kind} over {protocol}",
                     began.elapsed().as_secs(),
                     args.rounds
                 );
+                let server = Server::start(*kind, &workshop, &args.peers, Some(CORES.0))?;
                 let site = Site::new(&server, &workshop, *protocol)?;
                 runtime.block_on(site.warm_up())?;
                 let paced_is_done = |work: &&Work| **work != Work::Paced || round <= PACED_ROUNDS;
