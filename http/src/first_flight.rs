@@ -4,7 +4,8 @@
 //! A sender's first window is ten segments (RFC 6928), less than one full record, so an answer that begins with a
 //! full record gives nothing to hear before the second round trip. Here the first bytes leave in records of one
 //! segment, then of three, then in full ones; the frames of an HTTP/2 body grow likewise. After a silence the window
-//! is small again (RFC 5681 4.1), and so are the pieces.
+//! is small again (RFC 5681 4.1), and so are the pieces of whatever is asked for then. What a listener takes of a track
+//! that plays comes after silences too, but nobody waits for its first bytes.
 //!
 //! A window is counted in segments, so it also matters that they are full. Small records are made in one go and leave
 //! with one system call: while [`FirstFlight`] makes them, the [`Cork`] below TLS takes nothing, so that they gather
@@ -69,16 +70,19 @@ struct Flight {
     steps: &'static [Step],
     sent: usize,
     last: Instant,
+    /// Something was asked for since the last piece.
+    is_asked: bool,
 }
 
 impl Flight {
     fn new(steps: &'static [Step], now: Instant) -> Self {
-        Self { steps, sent: 0, last: now }
+        Self { steps, sent: 0, last: now, is_asked: false }
     }
 
     /// The size of the next piece; None means any. To be asked whenever something is to be sent.
     fn piece(&mut self, now: Instant) -> Option<usize> {
-        if now.saturating_duration_since(self.last) >= SILENCE {
+        let is_asked = std::mem::take(&mut self.is_asked);
+        if is_asked && now.saturating_duration_since(self.last) >= SILENCE {
             self.sent = 0;
         }
         self.last = now;
@@ -87,6 +91,10 @@ impl Flight {
 
     fn took(&mut self, bytes: usize) {
         self.sent = self.sent.saturating_add(bytes);
+    }
+
+    fn asked(&mut self) {
+        self.is_asked = true;
     }
 }
 
@@ -143,6 +151,11 @@ impl FirstFrames {
         flight.took(bytes);
         bytes
     }
+
+    /// A request came.
+    pub(crate) fn asked(&self) {
+        self.0.lock().expect("no code panics while holding it").asked();
+    }
 }
 
 /// A TLS stream whose first bytes leave in small records.
@@ -169,6 +182,8 @@ struct Flushes {
     is_put_off: AtomicBool,
     /// Somebody asks [`Together::is_due`] at the end of each turn; else the task is woken for another one.
     is_attended: AtomicBool,
+    /// A request came since the last piece.
+    is_asked: AtomicBool,
 }
 
 impl Together {
@@ -180,6 +195,11 @@ impl Together {
     /// Whether a flush was put off. It is done when the stream is read next and has nothing.
     pub(crate) fn is_due(&self) -> bool {
         self.0.is_put_off.load(Ordering::Relaxed)
+    }
+
+    /// A request came. The stream cannot tell: most of what it reads makes room for an answer under way.
+    pub(crate) fn asked(&self) {
+        self.0.is_asked.store(true, Ordering::Relaxed);
     }
 
     fn put_off(&self, cx: &Context<'_>) {
@@ -222,6 +242,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
 
     /// The size of the next piece that is to gather; None where nothing is.
     fn piece(&mut self, now: Instant) -> Option<usize> {
+        if self.together.as_ref().is_some_and(|together| together.0.is_asked.swap(false, Ordering::Relaxed)) {
+            self.flight.asked();
+        }
         self.flight.piece(now).or(self.together.is_some().then_some(RECORD))
     }
 
@@ -311,7 +334,11 @@ fn window<'a>(
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FirstFlight<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let filled = buf.filled().len();
         let result = Pin::new(&mut self.inner).poll_read(cx, buf);
+        if self.together.is_none() && buf.filled().len() > filled {
+            self.flight.asked();
+        }
         if result.is_pending() && self.together.as_ref().is_some_and(Together::is_due) {
             // If it has to wait instead, the socket wakes this task, and the next write or flush goes on with it.
             if let Poll::Ready(Err(error)) = self.flush_now(cx) {
@@ -461,7 +488,7 @@ mod tests {
     use crate::{Certificates, DevCerts, KeyExchange, TicketSecret, tls};
 
     #[test]
-    fn pieces_grow_and_are_small_again_after_a_silence() {
+    fn pieces_grow_and_are_small_again_for_who_asks_after_a_silence() {
         let start = Instant::now();
         let mut flight = Flight::new(&RECORDS, start);
         let mut sizes = Vec::new();
@@ -472,8 +499,11 @@ mod tests {
         assert_eq!((sizes[0], sizes[12], sizes[13]), (SEGMENT, SEGMENT, 3 * SEGMENT));
         assert!((64 * 1024..68 * 1024).contains(&sizes.iter().sum::<usize>()), "{sizes:?}");
         assert_eq!(flight.piece(start + SILENCE / 2), None);
-        assert_eq!(flight.piece(start + SILENCE), None, "it was asked half a silence ago");
-        assert_eq!(flight.piece(start + 2 * SILENCE), Some(SEGMENT));
+        flight.asked();
+        assert_eq!(flight.piece(start + SILENCE), None, "a piece left half a silence ago");
+        assert_eq!(flight.piece(start + 2 * SILENCE), None, "nobody waits for it");
+        flight.asked();
+        assert_eq!(flight.piece(start + 3 * SILENCE), Some(SEGMENT));
     }
 
     #[test]

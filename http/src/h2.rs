@@ -91,6 +91,8 @@ where
         };
         match accepted {
             Some(Ok((request, respond))) => {
+                together.asked();
+                frames.asked();
                 let (peer, wire, frames) = (peer.clone(), wire.clone(), frames.clone());
                 let (exchange, patience) = (Arc::clone(&exchange), pauses.patience());
                 let tasks = exchange.stop.tasks.clone();
