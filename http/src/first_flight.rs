@@ -41,10 +41,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 pub(crate) const TLS_BUFFER_BYTES: usize = 68 * 1024;
 /// A full record's worth (RFC 8446 5.1). Unit: bytes.
 const RECORD: usize = 16 * 1024;
-/// Of what a socket took without a pause, the part that TLS may hold in case that it takes no more. A listener at the
-/// pace of music takes 64 KiB at a time: with 128 KiB unsent (`limits.rs`) the kernel refuses more, and asks for more
-/// when half of that has gone.
-const HELD_PART: usize = 16;
+/// Of what a socket took without a pause, the part that TLS may hold in case that it takes no more.
+const HELD_PART: usize = 8;
 /// What TLS may hold for anybody: smaller records would be mostly system calls. Unit: bytes.
 const HELD_LEAST: usize = 4 * 1024;
 /// Slices that one record is gathered from; what lies beyond goes into the next.
@@ -100,8 +98,9 @@ impl Flight {
 
 /// How much TLS may hold for a socket, by what the socket took lately. Pure.
 ///
-/// What a socket took between two refusals it will take again, so that goes in one piece; the more it takes beyond, the
-/// larger the pieces get again. What it then refuses is held, and is small.
+/// What a socket took between two refusals it will take again, so that goes in one piece; the further it goes beyond, the
+/// larger the pieces get again. What it then refuses is held, and is small: a listener at the pace of music takes 64 KiB
+/// at a time, since with 128 KiB unsent (`limits.rs`) the kernel refuses more, and asks for more when half has gone.
 struct Room {
     /// Bytes that were taken since some were refused.
     taken: usize,
@@ -120,7 +119,8 @@ impl Room {
     /// Unit: bytes.
     fn bytes(&self) -> usize {
         let sure = self.before.saturating_sub(self.taken);
-        sure.max(self.taken / HELD_PART).clamp(HELD_LEAST, TLS_BUFFER_BYTES)
+        let beyond = self.taken.saturating_sub(self.before);
+        sure.max(beyond.min(self.taken / HELD_PART)).clamp(HELD_LEAST, TLS_BUFFER_BYTES)
     }
 
     fn heed(&mut self, written: &Poll<io::Result<usize>>) {
@@ -523,7 +523,7 @@ mod tests {
         assert_eq!(room.bytes(), HELD_LEAST);
         // Who takes more gets more.
         takes(&mut room, 64 * 1024);
-        assert_eq!(room.bytes(), 8 * 1024);
+        assert_eq!(room.bytes(), 16 * 1024);
         takes(&mut room, 1024 * 1024);
         assert_eq!(room.bytes(), TLS_BUFFER_BYTES);
     }
