@@ -18,7 +18,7 @@
 //! | `h2` | `h2.rs` |
 //! | `h3`, `quinn_proto`, `quinn_udp` | `quic/` |
 //! | `rustls` | `tls.rs`, `certificates.rs`, `tickets.rs`, `doors.rs`, `client.rs`, `quic/` |
-//! | `tokio_rustls` | `doors.rs`, `first_flight.rs`, `unsent.rs` |
+//! | `tokio_rustls` | `doors.rs`, `first_flight/`, `unsent.rs` |
 //! | `aws_lc_rs` | `tickets.rs` |
 //! | `rcgen` | `dev_certs.rs` |
 //! | `x509_parser` | `names.rs` |
