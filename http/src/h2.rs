@@ -61,7 +61,7 @@ where
         Err(error) => return tracing::debug!(%error, protocol = "h2", "connection ended early"),
     };
     let mut life = connection.ping_pong().map(Life::new).expect("taken for the first time");
-    let frames = FirstFrames::new();
+    let frames = FirstFrames::new(together.clone());
     let mut draining = false;
     together.attend();
     loop {
@@ -91,7 +91,6 @@ where
         };
         match accepted {
             Some(Ok((request, respond))) => {
-                together.asked();
                 frames.asked();
                 let (peer, wire, frames) = (peer.clone(), wire.clone(), frames.clone());
                 let (exchange, patience) = (Arc::clone(&exchange), pauses.patience());
@@ -144,6 +143,7 @@ async fn answer<H: Handler>(
     spare_the_table(&mut head.headers);
     let mut body = wire.watch(body, Some(stream));
     let is_bodyless = body.is_end_stream();
+    frames.answering();
     let Ok(mut send) = respond.send_response(http::Response::from_parts(head, ()), is_bodyless) else { return };
     if !is_bodyless && let Err(broken) = send_body(&mut send, &mut body, &frames, &mut patience).await {
         tracing::debug!(%broken, protocol = "h2", "answer broken off");

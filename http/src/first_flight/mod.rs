@@ -12,6 +12,10 @@
 //! inside TLS until the writer flushes. The full records of HTTP/2, whose library would write and flush each frame by
 //! itself, gather in the same way for as long as the connection lives.
 //!
+//! What a server says before its first answer (session tickets, SETTINGS and their acknowledgement) no client waits for
+//! that asks at once, and each by itself would take a segment of the first window from the answer. It waits for the answer,
+//! or for [`OPENING`].
+//!
 //! What is encrypted and not taken by the socket is memory of this process for as long as the peer is slow: TLS is given
 //! in one piece what the socket will take, and little of what it may refuse ([`room`]).
 
@@ -20,12 +24,14 @@ mod pieces;
 mod room;
 mod together;
 
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 use tokio_rustls::server::TlsStream;
 
 pub(crate) use cork::Cork;
@@ -40,6 +46,10 @@ use crate::watch::Breakable;
 /// Slices that one record is gathered from; what lies beyond goes into the next.
 const SLICES: usize = 8;
 
+/// How long what is said before the first answer waits for it: longer than an answer from the cache takes, and little for a
+/// client that asks only after SETTINGS.
+const OPENING: Duration = Duration::from_millis(2);
+
 /// A TLS stream whose first bytes leave in small records.
 pub(crate) struct FirstFlight<S> {
     /// Boxed: it is passed on by layer after layer, each of which would keep its size free in the connection's task.
@@ -51,13 +61,45 @@ pub(crate) struct FirstFlight<S> {
     has_gathered: bool,
     /// What TLS was last allowed to hold. Unit: bytes.
     room: usize,
+    /// Until it is over, what is flushed before an answer may wait; None when it is.
+    opening: Option<Pin<Box<Sleep>>>,
+    /// Something waits for the end of the opening.
+    is_waiting: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
     pub(crate) fn new(mut inner: Box<TlsStream<Cork<S>>>, together: Option<Together>) -> Self {
-        inner.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES));
+        let (cork, session) = inner.get_mut();
+        session.set_buffer_limit(Some(TLS_BUFFER_BYTES));
+        cork.shook();
+        let is_waiting = cork.keeps_tickets();
         let flight = Flight::new(&RECORDS, Instant::now());
-        Self { inner, flight, together, has_gathered: false, room: TLS_BUFFER_BYTES }
+        let opening = Some(Box::pin(sleep(OPENING)));
+        Self { inner, flight, together, has_gathered: false, room: TLS_BUFFER_BYTES, opening, is_waiting }
+    }
+
+    /// Whether what was flushed before the first answer still waits for it.
+    fn is_opening(&mut self) -> bool {
+        if self.together.as_ref().is_some_and(Together::is_answering) {
+            self.opening = None;
+        }
+        self.opening.is_some()
+    }
+
+    /// Nothing more came in: what waited leaves if it is time. It is asked again when the opening is over.
+    fn poll_waiting(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let is_due = self.together.as_ref().is_some_and(Together::is_due);
+        if !is_due && !self.is_waiting {
+            return Poll::Ready(Ok(()));
+        }
+        if self.is_opening() && self.opening.as_mut().is_some_and(|opening| opening.as_mut().poll(cx).is_pending()) {
+            self.is_waiting = true;
+            if let Some(together) = &self.together {
+                together.done();
+            }
+            return Poll::Pending;
+        }
+        self.flush_now(cx)
     }
 
     /// What TLS may hold now, of which it is told. What the socket has refused is offered to it again first: TLS would
@@ -131,6 +173,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> FirstFlight<S> {
 
     fn flush_now(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.has_gathered = false;
+        self.is_waiting = false;
+        self.opening = None;
         if let Some(together) = &self.together {
             together.done();
         }
@@ -178,9 +222,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for FirstFlight<S> {
         if self.together.is_none() && buf.filled().len() > filled {
             self.flight.asked();
         }
-        if result.is_pending() && self.together.as_ref().is_some_and(Together::is_due) {
+        if result.is_pending() {
             // If it has to wait instead, the socket wakes this task, and the next write or flush goes on with it.
-            if let Poll::Ready(Err(error)) = self.flush_now(cx) {
+            if let Poll::Ready(Err(error)) = self.poll_waiting(cx) {
                 return Poll::Ready(Err(error));
             }
         }
@@ -219,13 +263,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for FirstFlight<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.together {
-            Some(together) if self.has_gathered => {
-                together.put_off(cx);
-                self.has_gathered = false;
-                Poll::Ready(Ok(()))
-            }
-            _ => self.flush_now(cx),
+        if self.has_gathered && self.together.is_some() {
+            self.has_gathered = false;
+            self.together.iter().for_each(|together| together.put_off(cx));
+            return Poll::Ready(Ok(()));
+        }
+        // A flush of nothing new does not hurry what waits.
+        let waits = self.is_waiting || self.together.as_ref().is_some_and(Together::is_due);
+        match self.together.is_some() && waits && self.is_opening() {
+            true => Poll::Ready(Ok(())),
+            false => self.flush_now(cx),
         }
     }
 
@@ -328,8 +375,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn a_slow_reader_costs_a_small_record_and_few_system_calls() {
+    /// The two ends of a connection that has just shaken hands, and the server's kernel.
+    async fn connected(together: Option<Together>) -> (Served, Client, Arc<Mutex<Unsent>>) {
         let folder = tempfile::tempdir().unwrap();
         let certs = DevCerts::ensure(folder.path(), &[], SystemTime::now()).unwrap();
         let certificates = Certificates::load(&certs.server, &certs.server_key).unwrap();
@@ -341,18 +388,82 @@ mod tests {
         let (near, far) = tokio::io::duplex(1024 * 1024);
         let unsent = Arc::new(Mutex::new(Unsent::default()));
         let near = Kernel { inner: near, unsent: Arc::clone(&unsent) };
+        let name = "localhost".try_into().unwrap();
+        let (stream, reader) = tokio::join!(
+            TlsAcceptor::from(Arc::new(server)).accept(Cork::new(near)),
+            TlsConnector::from(client).connect(name, far)
+        );
+        (FirstFlight::new(Box::new(stream.unwrap()), together), reader.unwrap(), unsent)
+    }
+
+    type Served = FirstFlight<Kernel<tokio::io::DuplexStream>>;
+    type Client = tokio_rustls::client::TlsStream<tokio::io::DuplexStream>;
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_leaves_with_the_first_answer() {
+        let together = Together::default();
+        together.attend();
+        let (mut stream, mut reader, unsent) = connected(Some(together.clone())).await;
+        stream.opening = Some(Box::pin(sleep(Duration::from_secs(60))));
+        let before = unsent.lock().unwrap().writes;
+        stream.write_all(b"settings").await.unwrap();
+        stream.flush().await.unwrap();
+        let mut nothing = [0];
+        assert!(futures_util::poll!(std::pin::pin!(stream.read(&mut nothing))).is_pending());
+        stream.flush().await.unwrap();
+        stream.write_all(b"acknowledged").await.unwrap();
+        stream.flush().await.unwrap();
+        assert!(futures_util::poll!(std::pin::pin!(stream.read(&mut nothing))).is_pending());
+        assert_eq!(unsent.lock().unwrap().writes, before, "something left by itself");
+        assert!(!together.is_due(), "asked again at once, it would wait at full speed");
+        together.answering();
+        stream.write_all(b"answer").await.unwrap();
+        stream.flush().await.unwrap();
+        assert!(futures_util::poll!(std::pin::pin!(stream.read(&mut nothing))).is_pending());
+        assert_eq!(unsent.lock().unwrap().writes, before + 1);
+        let mut all = [0; 26];
+        reader.read_exact(&mut all).await.unwrap();
+        assert_eq!(&all, b"settingsacknowledgedanswer");
+    }
+
+    #[tokio::test]
+    async fn without_an_answer_it_leaves_after_a_moment() {
+        for together in [None, Some(Together::default())] {
+            let is_h2 = together.is_some();
+            let (mut stream, mut reader, unsent) = connected(together).await;
+            let before = unsent.lock().unwrap().writes;
+            if is_h2 {
+                stream.write_all(b"settings").await.unwrap();
+                stream.flush().await.unwrap();
+            }
+            let mut nothing = [0];
+            let served = async { stream.read(&mut nothing).await };
+            let read = async {
+                if is_h2 {
+                    reader.read_exact(&mut [0; 8]).await.unwrap();
+                } else {
+                    sleep(20 * OPENING).await;
+                }
+            };
+            tokio::select! {
+                _ = served => panic!("nobody asked"),
+                () = read => {}
+            }
+            assert_eq!(unsent.lock().unwrap().writes, before + 1, "{is_h2}: tickets and all in one");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_costs_a_small_record_and_few_system_calls() {
+        let (mut stream, mut reader, unsent) = connected(None).await;
         let written = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&written);
         let serving = tokio::spawn(async move {
-            let stream = TlsAcceptor::from(Arc::new(server)).accept(Cork::new(near)).await.unwrap();
-            let mut stream = FirstFlight::new(Box::new(stream), None);
             let music = vec![7; 512 * 1024];
             while let Ok(bytes) = stream.write(&music).await {
                 counted.fetch_add(bytes, Ordering::Relaxed);
             }
         });
-        let name = "localhost".try_into().unwrap();
-        let mut reader = TlsConnector::from(client).connect(name, far).await.unwrap();
         let (mut read, mut held, mut writes) = (0, 0, 0);
         while read < 2048 * 1024 {
             let mut some = [0; 1024];

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::together::Together;
+
 /// A full record's worth (RFC 8446 5.1). Unit: bytes.
 pub(super) const RECORD: usize = 16 * 1024;
 /// What fits one segment with the 22 bytes that a TLS 1.3 record adds, also over IPv6 and in a tunnel (an MTU of
@@ -65,17 +67,21 @@ impl Flight {
 
 /// The sizes of the DATA frames of one HTTP/2 connection. Clones are of the same.
 #[derive(Clone)]
-pub(crate) struct FirstFrames(Arc<Mutex<Flight>>);
+pub(crate) struct FirstFrames {
+    flight: Arc<Mutex<Flight>>,
+    together: Together,
+}
 
 impl FirstFrames {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Mutex::new(Flight::new(&FRAMES, Instant::now()))))
+    /// `together` is of the stream that the frames go to.
+    pub(crate) fn new(together: Together) -> Self {
+        Self { flight: Arc::new(Mutex::new(Flight::new(&FRAMES, Instant::now()))), together }
     }
 
     /// How many of `bytes` that can be sent go into the next frame: no more than fills a record with its header, which
     /// would otherwise need a second record for nine bytes. They count as sent.
     pub(crate) fn next(&self, bytes: usize) -> usize {
-        let mut flight = self.0.lock().expect("no code panics while holding it");
+        let mut flight = self.flight.lock().expect("no code panics while holding it");
         let bytes = flight.piece(Instant::now()).unwrap_or(RECORD - FRAME_HEADER).min(bytes);
         flight.took(bytes);
         bytes
@@ -83,7 +89,13 @@ impl FirstFrames {
 
     /// A request came.
     pub(crate) fn asked(&self) {
-        self.0.lock().expect("no code panics while holding it").asked();
+        self.flight.lock().expect("no code panics while holding it").asked();
+        self.together.asked();
+    }
+
+    /// An answer begins.
+    pub(crate) fn answering(&self) {
+        self.together.answering();
     }
 }
 

@@ -7,7 +7,7 @@ use std::task::Poll;
 /// one.
 pub(crate) const TLS_BUFFER_BYTES: usize = 68 * 1024;
 /// Of what a socket took without a pause, the part that TLS may hold in case that it takes no more.
-const HELD_PART: usize = 8;
+const HELD_PART: usize = 16;
 /// What TLS may hold for anybody: smaller records would be mostly system calls. Unit: bytes.
 pub(super) const HELD_LEAST: usize = 4 * 1024;
 
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(room.bytes(), HELD_LEAST);
         // Who takes more gets more.
         takes(&mut room, 64 * 1024);
-        assert_eq!(room.bytes(), 16 * 1024);
+        assert_eq!(room.bytes(), 8 * 1024);
         takes(&mut room, 1024 * 1024);
         assert_eq!(room.bytes(), TLS_BUFFER_BYTES);
     }

@@ -17,6 +17,8 @@ struct Flushes {
     is_attended: AtomicBool,
     /// A request came since the last piece.
     is_asked: AtomicBool,
+    /// An answer has begun.
+    is_answering: AtomicBool,
 }
 
 impl Together {
@@ -31,13 +33,22 @@ impl Together {
     }
 
     /// A request came. The stream cannot tell: most of what it reads makes room for an answer under way.
-    pub(crate) fn asked(&self) {
+    pub(super) fn asked(&self) {
         self.0.is_asked.store(true, Ordering::Relaxed);
     }
 
     /// Whether a request came since this was asked last.
     pub(super) fn was_asked(&self) -> bool {
         self.0.is_asked.swap(false, Ordering::Relaxed)
+    }
+
+    /// An answer begins: it takes along what waited for it.
+    pub(super) fn answering(&self) {
+        self.0.is_answering.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_answering(&self) -> bool {
+        self.0.is_answering.load(Ordering::Relaxed)
     }
 
     pub(super) fn put_off(&self, cx: &Context<'_>) {
