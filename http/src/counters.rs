@@ -81,6 +81,7 @@ table! {
         quic_forward_lost: "Datagrams for another process that found the way to it full",
         head_late: "Requests whose head took too long",
         head_refused: "Requests whose head was malformed or too large",
+        body_refused: "Requests whose body was too large, too late, broken off, or more than there was room for",
         target_too_long: "Requests answered 414",
         idle: "Connections closed after a time without a request",
         silent: "Connections whose peer answered no ping",

@@ -29,6 +29,7 @@ use crate::networks::Networks;
 use crate::proxy;
 use crate::quic::{self, Lasting, QuicDoors};
 use crate::request::{Peer, Protocol};
+use crate::request_body::Bodies;
 use crate::running::{Running, Stop};
 use crate::sockets::{Sockets, open_all};
 use crate::tickets::{TicketError, TicketSecret};
@@ -250,6 +251,7 @@ impl Doors {
             exchange: Arc::new(Exchange {
                 trusted: self.config.trusted,
                 handler,
+                bodies: Bodies::new(&limits),
                 limits,
                 alt_svc: self.config.alt_svc.map(alt_svc),
                 counters,

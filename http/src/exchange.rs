@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{
     ALT_SVC, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, RETRY_AFTER, TE,
@@ -24,6 +25,7 @@ use crate::limits::Limits;
 use crate::networks::Networks;
 use crate::proxy;
 use crate::request::{Peer, Protocol, Request};
+use crate::request_body::{Bodies, Carried};
 use crate::running::Stop;
 
 /// An answer: status, fields and a [`Body`]. Doors add Date, Content-Length where the body declares one, and Alt-Svc.
@@ -40,6 +42,12 @@ pub trait Handler: Send + Sync + 'static {
     /// asked about; so does what this refuses, and the client asks again after the handshake.
     fn allows_early(&self, _request: &Request) -> bool {
         true
+    }
+
+    /// Whether the body of this request is to be read and handed over. It is bounded (`limits.rs`), and refused with 413
+    /// beyond that.
+    fn wants_body(&self, _request: &Request) -> bool {
+        false
     }
 }
 
@@ -61,6 +69,8 @@ pub(crate) struct Exchange<H> {
     pub(crate) alt_svc: Option<HeaderValue>,
     /// What is refused and cut off.
     pub(crate) counters: Arc<Counters>,
+    /// Room for what requests bring.
+    pub(crate) bodies: Bodies,
     /// Who holds how many connections.
     pub(crate) networks: Arc<Networks>,
     /// Whether we are leaving.
@@ -97,7 +107,7 @@ pub(crate) fn stamp(headers: &mut HeaderMap) {
 
 impl<H: Handler> Exchange<H> {
     /// From a parsed head to a response that is ready to be written.
-    pub(crate) async fn answer(&self, head: request::Parts, mut peer: Peer) -> Response {
+    pub(crate) async fn answer(&self, head: request::Parts, mut peer: Peer, carried: &mut impl Carried) -> Response {
         peer.client = proxy::client_address(peer.socket.ip(), &head.headers, &self.trusted);
         peer.early_at_proxy = head.headers.contains_key(&EARLY_DATA);
         peer.early_data |= peer.early_at_proxy;
@@ -108,7 +118,7 @@ impl<H: Handler> Exchange<H> {
         let admitted = admit(head, peer, &self.limits).and_then(|request| self.in_time(request));
         let mut response = match admitted {
             _ if self.stop.late.is_cancelled() => leaving(),
-            Ok(request) => self.call(request).await,
+            Ok(request) => self.call_with_body(request, carried).await,
             Err(refusal) => {
                 match refusal.status {
                     414 => self.counters.target_too_long.bump(),
@@ -150,6 +160,26 @@ impl<H: Handler> Exchange<H> {
         }
     }
 
+    async fn call_with_body(&self, mut request: Request, carried: &mut impl Carried) -> Response {
+        if !self.handler.wants_body(&request) {
+            return self.call(request).await;
+        }
+        match self.bodies.read(&request.headers, carried).await {
+            Ok((body, _room)) => {
+                request.body = body;
+                self.call(request).await
+            }
+            Err(refusal) => {
+                self.counters.body_refused.bump();
+                let mut response = problem(&refusal);
+                if refusal.status == 503 {
+                    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(COME_BACK_SECONDS));
+                }
+                response
+            }
+        }
+    }
+
     async fn call(&self, request: Request) -> Response {
         let outcome = AssertUnwindSafe(self.handler.call(request)).catch_unwind().await;
         outcome.unwrap_or_else(|_| {
@@ -186,7 +216,7 @@ fn admit(head: request::Parts, peer: Peer, limits: &Limits) -> Result<Request, P
     if head.version >= Version::HTTP_2 && speaks_of_the_connection(&head.headers) {
         return refuse(400, "connection-field", "A field about the connection has no place in this protocol");
     }
-    Ok(Request { method: head.method, uri: head.uri, headers: head.headers, peer })
+    Ok(Request { method: head.method, uri: head.uri, headers: head.headers, peer, body: Bytes::new() })
 }
 
 fn announces_body(headers: &HeaderMap) -> bool {

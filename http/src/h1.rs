@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONNECTION, HeaderValue};
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -24,6 +25,7 @@ use crate::body::BodyError;
 use crate::exchange::{Exchange, Handler};
 use crate::limits::Limits;
 use crate::request::Peer;
+use crate::request_body::{Broken, Carried};
 use crate::running::Stop;
 use crate::unsent::Unsent;
 use crate::watch::{Breakable, Busy, HeadDeadline};
@@ -54,9 +56,9 @@ where
         let (exchange, peer, busy, wire) = (Arc::clone(&exchange), peer.clone(), busy.clone(), wire.clone());
         // hyper asks for an Unpin future where it hands the stream back.
         Box::pin(async move {
-            let (head, unwanted) = request.into_parts();
-            let mut response = exchange.answer(head, peer).await;
-            if !unwanted.is_end_stream() {
+            let (head, mut body) = request.into_parts();
+            let mut response = exchange.answer(head, peer, &mut body).await;
+            if !body.is_end_stream() {
                 // What follows on this connection would be the body: nothing may be parsed as a request again.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -91,6 +93,20 @@ where
     if orderly {
         stream.settle();
         close(stream).await;
+    }
+}
+
+impl Carried for Incoming {
+    async fn piece(&mut self) -> Option<Result<Bytes, Broken>> {
+        loop {
+            let frame = poll_fn(|cx| Pin::new(&mut *self).poll_frame(cx)).await?;
+            match frame.map(|frame| frame.into_data()) {
+                Ok(Ok(data)) => return Some(Ok(data)),
+                // Trailers.
+                Ok(Err(_)) => {}
+                Err(_) => return Some(Err(Broken)),
+            }
+        }
     }
 }
 
@@ -136,13 +152,13 @@ impl Drop for Watched {
 }
 
 impl http_body::Body for Watched {
-    type Data = bytes::Bytes;
+    type Data = Bytes;
     type Error = BodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, BodyError>>> {
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Bytes>, BodyError>>> {
         Pin::new(&mut self.body).poll_frame(cx)
     }
 

@@ -25,6 +25,7 @@ use crate::frames::FrameBudget;
 use crate::limits::Limits;
 use crate::patience::{Patience, Pauses};
 use crate::request::Peer;
+use crate::request_body::{self, Carried};
 use crate::unsent::Unsent;
 use crate::watch::FirstBytes;
 use crate::wire::{Followed, Tally, Wire};
@@ -131,10 +132,10 @@ async fn answer<H: Handler>(
     frames: FirstFrames,
     mut patience: Patience,
 ) {
-    let (head, unwanted) = request.into_parts();
+    let (head, mut carried) = request.into_parts();
     // Boxed, since it is large and over before the body begins.
     let response = tokio::select! {
-        response = Box::pin(exchange.answer(head, peer)) => response,
+        response = Box::pin(exchange.answer(head, peer, &mut carried)) => response,
         _ = poll_fn(|cx| respond.poll_reset(cx)) => return,
     };
     let stream = respond.stream_id().as_u32();
@@ -149,7 +150,7 @@ async fn answer<H: Handler>(
         tracing::debug!(%broken, protocol = "h2", "answer broken off");
         send.send_reset(Reason::INTERNAL_ERROR);
     }
-    drop(unwanted);
+    drop(carried);
     let under_way = body.end();
     // What the peer has reset meanwhile will not be acknowledged any more.
     poll_fn(|cx| {
@@ -160,6 +161,17 @@ async fn answer<H: Handler>(
     })
     .await;
     wire.forget(stream);
+}
+
+impl Carried for RecvStream {
+    async fn piece(&mut self) -> Option<Result<Bytes, request_body::Broken>> {
+        let piece = self.data().await?;
+        if let Ok(piece) = &piece {
+            // What was taken may come again: the bound is the body's. It fails only for a stream that is gone.
+            let _ = self.flow_control().release_capacity(piece.len());
+        }
+        Some(piece.map_err(|_| request_body::Broken))
+    }
 }
 
 /// Keeps out of the compression table what no second answer says, since it would push out what all of them say. The

@@ -45,6 +45,7 @@ mod proxy;
 mod quic;
 mod receipt;
 mod request;
+mod request_body;
 mod running;
 mod sockets;
 mod tickets;

@@ -70,6 +70,12 @@ pub struct Limits {
     pub quic_initial_window_bytes: u64,
     /// Time without a packet after which a QUIC connection is forgotten.
     pub quic_idle: Duration,
+    /// Bytes of a request's body, where a handler wants one: sign-in, settings, or a playlist of 2,000 tracks by their ids.
+    pub body_bytes: usize,
+    /// Bytes of all request bodies at once; beyond it requests with a body get 503. 270 of the largest.
+    pub bodies_bytes: usize,
+    /// Time from a request's head to the end of its body.
+    pub body: Duration,
     /// Bytes a peer may send on one HTTP/3 request stream, whatever frames it calls them.
     pub h3_request_bytes: usize,
 }
@@ -101,6 +107,9 @@ impl Default for Limits {
             quic_send_window_bytes: 1024 * 1024,
             quic_initial_window_bytes: 72 * 1024,
             quic_idle: Duration::from_secs(60),
+            body_bytes: 60 * 1024,
+            bodies_bytes: 16 * 1024 * 1024,
+            body: Duration::from_secs(30),
             h3_request_bytes: 64 * 1024,
         }
     }

@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use bytes::Bytes;
 use http::header::HOST;
 use http::{HeaderMap, Method, Uri};
 
-/// One request. Its body, if it had one, was not read: no role of needledrop takes bodies here.
+/// One request. Its body is read only for a handler that [wants](crate::Handler::wants_body) it.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The method, as sent.
@@ -16,6 +17,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// Who asks, and how.
     pub peer: Peer,
+    /// The whole body, if the handler wanted it.
+    pub body: Bytes,
 }
 
 /// Who asks. `client` is what rules should look at, `socket` is for log lines.
@@ -97,7 +100,7 @@ impl Request {
             resumed: None,
             identity: None,
         };
-        Self { method, uri, headers: HeaderMap::new(), peer }
+        Self { method, uri, headers: HeaderMap::new(), peer, body: Bytes::new() }
     }
 
     /// Host and port the client meant: `:authority`, the authority of an absolute-form target, or Host, in this

@@ -2,7 +2,10 @@
 
 mod world;
 
+use std::time::Duration;
+
 use http::Method;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use world::{ALL, BIG, Via, World, pattern};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,4 +136,49 @@ async fn a_request_with_a_body_is_answered_without_it() {
     let _ = stream.send_data(vec![7; 10_000].into()).await;
     assert_eq!(stream.recv_response().await.unwrap().status(), 200);
     assert_eq!(session.ask(Method::GET, "/after", &[]).await.unwrap().status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_gets_the_body_it_wants() {
+    let world = World::open();
+    for via in ALL {
+        for len in [0, 1, 20_000, 60 * 1024] {
+            let mut session = world.connect(via, None).await.unwrap();
+            let answer = session.send(Method::POST, "/echo", &[], pattern(len)).await.unwrap();
+            assert_eq!(answer.status, 200, "{via:?} {len}");
+            assert!(answer.body.unwrap() == pattern(len), "{via:?} {len}");
+            let answer = session.send(Method::PUT, "/echo", &[], pattern(7)).await.unwrap();
+            assert!(answer.body.unwrap() == pattern(7), "{via:?}: the connection goes on");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_body_beyond_its_bounds_is_refused() {
+    let world = World::open_with(|config, _| {
+        config.limits.body_bytes = 1_000;
+        config.limits.bodies_bytes = 900;
+        config.limits.body = Duration::from_millis(300);
+    });
+    for via in ALL {
+        let before = world.counters.body_refused.get();
+        let mut session = world.connect(via, None).await.unwrap();
+        let answer = session.send(Method::POST, "/echo", &[("content-length", "900")], pattern(900)).await.unwrap();
+        assert_eq!((answer.status.as_u16(), world.counters.body_refused.get()), (200, before), "{via:?}");
+        let answer = session.send(Method::POST, "/echo", &[("content-length", "901")], pattern(901)).await;
+        // Over h3 the stream may be stopped before our client has read the status.
+        assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status == 503), "{via:?}: no room for it");
+        let mut session = world.connect(via, None).await.unwrap();
+        let answer = session.send(Method::POST, "/echo", &[("content-length", "1001")], pattern(1_001)).await;
+        assert!(answer.is_err() || answer.is_ok_and(|answer| answer.status == 413), "{via:?}: too large");
+        assert_eq!(world.counters.body_refused.get(), before + 2, "{via:?}");
+    }
+    // Announced and never sent.
+    let mut stream = tokio::net::TcpStream::connect(world.plain).await.unwrap();
+    let head = "POST /echo HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nhalf";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
 }

@@ -52,6 +52,7 @@ use crate::limits::Limits;
 use crate::networks::Guard;
 use crate::patience::{Patience, Pauses};
 use crate::request::{Peer, PeerIdentity, Protocol};
+use crate::request_body::{self, Carried};
 use crate::running::Stop;
 use crate::tickets::TicketSecret;
 use crate::tls;
@@ -499,7 +500,7 @@ async fn request<H: Handler>(
     let mut way = Way { quic, id, floods, limits, patience, acked_bytes: quic.acked_bytes() };
     let answering = async {
         // Boxed, since it is large and over before the body begins.
-        let mut response = Box::pin(exchange.answer(request.into_parts().0, peer)).await;
+        let mut response = Box::pin(exchange.answer(request.into_parts().0, peer, &mut stream)).await;
         stamp(response.headers_mut());
         way.send(&mut stream, response).await
     };
@@ -520,6 +521,15 @@ async fn request<H: Handler>(
             floods.given_up();
         }
         stream.stop_stream(Code::H3_INTERNAL_ERROR);
+    }
+}
+
+impl Carried for Stream {
+    async fn piece(&mut self) -> Option<Result<Bytes, request_body::Broken>> {
+        match self.recv_data().await {
+            Ok(piece) => piece.map(|mut piece| Ok(piece.copy_to_bytes(piece.remaining()))),
+            Err(_) => Some(Err(request_body::Broken)),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::stream;
 use http::{HeaderMap, Method, StatusCode, Version};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use needledrop_http::{
     Body, BodyError, Certificates, Counters, Delivered, DevCerts, Doors, DoorsConfig, Handler, Receipt, Request,
@@ -79,6 +79,10 @@ impl Receipts {
 }
 
 impl Handler for Stage {
+    fn wants_body(&self, request: &Request) -> bool {
+        request.uri.path() == "/echo"
+    }
+
     async fn call(&self, request: Request) -> Response {
         self.calls.fetch_add(1, Ordering::Relaxed);
         let path = request.uri.path().to_owned();
@@ -129,6 +133,7 @@ impl Handler for Stage {
                 let name = peer.identity.as_ref().map_or("nobody", |identity| identity.as_str());
                 Body::full(format!("{name} at {} over {}", peer.client, peer.protocol.as_str()))
             }
+            "/echo" => Body::full(request.body.clone()),
             "/head-of-a-track" => Body::full(pattern(64 * 1024)),
             "/early" => Body::full(format!("early: {}", request.peer.early_data)),
             "/resumed" => Body::full(format!("{:?}", request.peer.resumed)),
@@ -270,13 +275,13 @@ impl Answer {
     }
 }
 
-type Empties = Empty<Bytes>;
+type Whole = Full<Bytes>;
 type H3Sender = h3::client::SendRequest<h3_quinn::OpenStreams, Bytes>;
 
 /// One client connection.
 pub enum Session {
-    H1 { sender: hyper::client::conn::http1::SendRequest<Empties>, leaf: Option<Bytes> },
-    H2 { sender: hyper::client::conn::http2::SendRequest<Empties>, leaf: Option<Bytes> },
+    H1 { sender: hyper::client::conn::http1::SendRequest<Whole>, leaf: Option<Bytes> },
+    H2 { sender: hyper::client::conn::http2::SendRequest<Whole>, leaf: Option<Bytes> },
     H3 { sender: H3Sender, quic: quinn::Connection, _endpoint: quinn::Endpoint },
 }
 
@@ -370,23 +375,34 @@ impl Session {
     }
 
     pub async fn ask(&mut self, method: Method, target: &str, fields: &[(&str, &str)]) -> Result<Answer, Failure> {
+        self.send(method, target, fields, Bytes::new()).await
+    }
+
+    /// A request with a body.
+    pub async fn send(
+        &mut self,
+        method: Method,
+        target: &str,
+        fields: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Answer, Failure> {
         let mut request = http::Request::builder().method(method);
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
         match self {
             Self::H1 { sender, .. } => {
-                let request = request.uri(target).header("host", "localhost").body(Empty::new())?;
+                let request = request.uri(target).header("host", "localhost").body(Full::new(body))?;
                 sender.ready().await?;
                 collect(sender.send_request(request).await?).await
             }
             Self::H2 { sender, .. } => {
                 let request = request.uri(format!("https://localhost{target}")).version(Version::HTTP_2);
-                collect(sender.send_request(request.body(Empty::new())?).await?).await
+                collect(sender.send_request(request.body(Full::new(body))?).await?).await
             }
             Self::H3 { sender, .. } => {
                 let request = request.uri(format!("https://localhost{target}")).body(())?;
-                ask_h3(sender, request).await
+                ask_h3(sender, request, body).await
             }
         }
     }
@@ -402,9 +418,13 @@ async fn collect(response: http::Response<hyper::body::Incoming>) -> Result<Answ
     Ok(Answer { status: head.status, headers: head.headers, body })
 }
 
-async fn ask_h3(sender: &mut H3Sender, request: http::Request<()>) -> Result<Answer, Failure> {
+async fn ask_h3(sender: &mut H3Sender, request: http::Request<()>, body: Bytes) -> Result<Answer, Failure> {
     let mut stream = sender.send_request(request).await?;
-    stream.finish().await?;
+    // Who is refused early may find the stream stopped.
+    let sent = if body.is_empty() { Ok(()) } else { stream.send_data(body).await };
+    if sent.is_ok() {
+        let _ = stream.finish().await;
+    }
     let (head, ()) = stream.recv_response().await?.into_parts();
     let mut bytes = BytesMut::new();
     let body = loop {
