@@ -1,0 +1,1 @@
+//! Search over the names of everything in the catalog, in memory.

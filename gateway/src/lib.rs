@@ -1,0 +1,1 @@
+//! The gateway: the public API, OpenSubsonic, the web player and the operator page.

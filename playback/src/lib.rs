@@ -1,0 +1,1 @@
+//! Playback: who may hear what, in which quality, and where to fetch it.
