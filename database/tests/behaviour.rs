@@ -120,6 +120,26 @@ async fn many_rows_go_in_are_found_by_key_and_go_out() {
 }
 
 #[tokio::test]
+async fn keys_of_several_columns_do_not_walk_through_the_table() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        database.execute("CREATE INDEX notes_by ON notes (id, n)", vec![]).await.unwrap();
+        let insert = Insert { head: "INSERT INTO notes (id, n)", width: 2, tail: "" };
+        let rows = (0..20_000_i64).flat_map(|n| [Value::from(format!("k{n}")), n.into()]).collect();
+        database_insert(&database, insert, rows).await;
+        database.analyze().await.unwrap();
+        let keys: Vec<Value> = (0..2_000_i64).flat_map(|n| [Value::from(format!("k{n}")), n.into()]).collect();
+        let mut transaction = database.transaction().await.unwrap();
+        let begun = std::time::Instant::now();
+        assert_eq!(transaction.execute_in("DELETE FROM notes WHERE (id, n) IN", 2, keys).await.unwrap(), 2_000);
+        // Walking takes several seconds here, finding some hundredths of one.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+        transaction.commit().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_not_committed_never_was() {
     on_each(|database, _| async move {
         migrated(&database).await;
