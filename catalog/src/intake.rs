@@ -239,10 +239,12 @@ fn release(id: ReleaseId, on: &[&Facts]) -> Release {
 
 fn kind(has_album: bool, artists: &[String], tracks: usize) -> ReleaseKind {
     let is_various = artists.iter().any(|name| matches!(&*normal(name), "various artists" | "various" | "va"));
+    if has_album && is_various {
+        return ReleaseKind::Compilation;
+    }
     match tracks {
-        _ if has_album && is_various => ReleaseKind::Compilation,
-        0..=SINGLE_TRACKS_MAX => ReleaseKind::Single,
-        ..=EP_TRACKS_MAX => ReleaseKind::Ep,
+        tracks if tracks <= SINGLE_TRACKS_MAX => ReleaseKind::Single,
+        tracks if tracks <= EP_TRACKS_MAX => ReleaseKind::Ep,
         _ => ReleaseKind::Album,
     }
 }

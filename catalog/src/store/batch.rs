@@ -12,6 +12,7 @@ use crate::change::{Change, Refusal};
 use crate::model::{Artist, ArtistName, Credit, Episode, Release, ReleaseName, Share, Show, Track, Window};
 use needledrop_core::{ArtistId, EpisodeId, ReleaseId, ShowId, TrackId};
 use needledrop_database::{Insert, Transaction, Value};
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
@@ -454,10 +455,10 @@ impl Listings {
         tx.insert(insert, values(&self.come)).await?;
         let lists: Vec<List> = distinct(self.come.keys().chain(self.go.keys()).copied().collect());
         for list in lists {
-            if !landmarks.contains_key(&list) {
-                landmarks.insert(list, Arc::new(Landmarks::load(tx, list).await?));
-            }
-            let marks = landmarks.get_mut(&list).expect("has just been loaded");
+            let marks = match landmarks.entry(list) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(vacant) => vacant.insert(Arc::new(Landmarks::load(tx, list).await?)),
+            };
             let marks = Arc::make_mut(marks);
             self.go.get(&list).into_iter().flatten().for_each(|spot| marks.went(spot));
             self.come.get(&list).into_iter().flatten().for_each(|spot| marks.came(spot));
@@ -482,7 +483,7 @@ async fn write<I: Eq + Hash + Ord, T: PartialEq>(
     values: impl Fn(&Slot<T>, &T) -> Vec<Value>,
 ) -> Result<(), Error> {
     let mut ordered: Vec<_> = slots.iter().filter(|(_, slot)| slot.old != slot.new).collect();
-    ordered.sort_by(|(a, _), (b, _)| a.cmp(b));
+    ordered.sort_by_key(|(id, _)| *id);
     let (mut gone, mut put) = (Vec::new(), Vec::new());
     for (id, slot) in ordered {
         match &slot.new {
@@ -550,7 +551,7 @@ async fn seats<I: Ord + Hash, T>(
         return Ok(());
     }
     // In the order of ids, so that the same changes give the same seats.
-    new.sort_by(|(a, _), (b, _)| a.cmp(b));
+    new.sort_by_key(|(id, _)| *id);
     let last: Option<u64> = tx.row(last, Vec::new()).await?.expect("a maximum has a row").get(0)?;
     let next = last.map_or(0, |last| last + 1);
     new.into_iter().zip(next..).for_each(|((_, slot), seat)| slot.seat = Some(seat));
