@@ -28,8 +28,6 @@ const JUDGED_MAX: usize = 30_000;
 const JUDGED_LOOSELY: usize = 3;
 /// How many documents with the same whole name are looked into beyond those wanted.
 const NAMESAKES_MAX: usize = 20_000;
-/// Points for a name that is written as it was typed, with its accents and signs.
-const WRITTEN: f32 = 6.0;
 /// How many names that are near the query without its spaces are looked at.
 const SQUASHED_MAX: usize = 200;
 
@@ -73,7 +71,8 @@ pub(super) fn search(table: &Table, query: &Query<'_>) -> Found {
         table,
         query,
         written: fold::written(text),
-        wanted: (query.limit + query.offset).min(DEPTH_MAX),
+        written_points: if fold::is_plain(text, &form) { score::WRITTEN } else { score::WRITTEN_WITH_CARE },
+        wanted: query.limit.saturating_add(query.offset).min(DEPTH_MAX),
         best: HashMap::default(),
         floor: BinaryHeap::new(),
         judged_left: JUDGED_MAX,
@@ -90,6 +89,8 @@ struct Search<'a> {
     table: &'a Table,
     query: &'a Query<'a>,
     written: u32,
+    /// Points for a name that is written in the same way.
+    written_points: f32,
     wanted: usize,
     best: HashMap<u32, Score, NumberHash>,
     /// The best totals, the least of them on top.
@@ -125,7 +126,7 @@ impl Search<'_> {
         for words in plan::joins(self.table, &form.words, is_prefix) {
             self.follow(&Plan::new(self.table, &words, is_prefix, true), 0);
         }
-        if self.best.values().any(|score| score.missing == 0 && score.edits == 0) {
+        if self.best.values().any(|score| score.missing == 0 && score.edits == 0 && !score.joined) {
             return;
         }
         self.respaced_names(&form.squashed, &base, is_prefix);
@@ -149,7 +150,7 @@ impl Search<'_> {
                 self.is_all = false;
                 return;
             }
-            let best = score::WHOLE_NAME + WRITTEN + self.table.head(slot).points;
+            let best = score::WHOLE_NAME + self.written_points + self.table.head(slot).points;
             if best < self.least() {
                 self.is_all = false;
                 continue;
@@ -164,7 +165,7 @@ impl Search<'_> {
             score.whole_name = true;
             score.total += score::WHOLE_NAME;
             if self.table.doc(slot).written == self.written {
-                score.total += WRITTEN;
+                score.total += self.written_points;
             }
             self.take(slot, score);
         }

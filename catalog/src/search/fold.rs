@@ -89,6 +89,19 @@ pub(super) fn written(text: &str) -> u32 {
     fold_hash(hash)
 }
 
+/// Whether a query holds nothing but its words, so that how the name is written cannot be told from it.
+pub(super) fn is_plain(text: &str, query: &Form) -> bool {
+    let mut typed = text.split_whitespace();
+    query.words.iter().all(|word| typed.next().is_some_and(|typed| typed.eq_ignore_ascii_case(word)))
+        && typed.next().is_none()
+}
+
+/// Whether two names are the same to search: they differ only in case, accents, signs and spaces.
+pub fn is_same_name(a: &str, b: &str) -> bool {
+    let of_a = name(a);
+    name(b).iter().any(|b| of_a.iter().any(|a| a.squashed == b.squashed))
+}
+
 /// A hash of squashed words.
 pub(super) fn squash_hash(text: &str) -> u32 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;

@@ -21,6 +21,7 @@ mod trie;
 mod vocabulary;
 
 pub use find::{DEPTH_MAX, Found, Hit, Matches, QUERY_CHARS_MAX};
+pub use fold::is_same_name;
 pub use index::{Full, Index};
 pub use score::Score;
 pub use table::{ALIASES_MAX, DOCUMENTS_MAX};

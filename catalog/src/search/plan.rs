@@ -20,7 +20,7 @@ const NEAR_WORDS_MAX: usize = 400;
 const SPLITS_MAX: usize = 3;
 
 /// Words that are often left out or put in, and are too short and too frequent to be looked for with mistakes.
-const LITTLE: [&str; 14] = ["the", "and", "of", "a", "an", "in", "to", "de", "la", "el", "le", "los", "die", "der"];
+const LITTLE: [&str; 5] = ["the", "and", "of", "a", "an"];
 
 /// One way to take a real word for a typed one.
 #[derive(Clone, Copy, Debug)]

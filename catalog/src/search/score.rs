@@ -12,6 +12,11 @@ use super::Kind;
 pub const WHOLE_NAME: f32 = 100.0;
 /// The same where only the spaces differ, or only the part before a bracket is meant.
 pub const WHOLE_NAME_NEARLY: f32 = 0.5;
+/// For a name spelled with the very accents and signs that were typed: more than popularity can give, since
+/// nobody types those by accident.
+pub const WRITTEN_WITH_CARE: f32 = 30.0;
+/// For a name spelled as it was typed, without any of these: many type "bjork" for "Björk".
+pub const WRITTEN: f32 = 6.0;
 /// For one doubling of plays. 2^40 plays are 24 points: two slips and a half.
 pub const DOUBLING: f32 = 0.6;
 /// For one plain slip.
@@ -19,11 +24,11 @@ pub const SLIP: f32 = 9.0;
 /// For a typed word that is nowhere in the name.
 pub const MISSING: f32 = 22.0;
 /// For a typed article or "and" that is nowhere in the name.
-pub const MISSING_LITTLE: f32 = 3.0;
+pub const MISSING_LITTLE: f32 = 4.0;
 /// For a word of the name that was not typed.
-pub const EXTRA: f32 = 2.0;
+pub const EXTRA: f32 = 3.0;
 /// The most that extra words cost: long titles are not worse than long-ish ones.
-pub const EXTRA_MAX: f32 = 8.0;
+pub const EXTRA_MAX: f32 = 9.0;
 /// For a character not yet typed of the last word.
 pub const UNFINISHED: f32 = 0.4;
 /// The most that those cost.

@@ -14,7 +14,7 @@ const DOUBLED: f32 = 0.4;
 const SOUNDS_ALIKE: f32 = 0.6;
 /// A key beside the right one.
 const BESIDE: f32 = 0.8;
-/// A vowel or an h too many or too few.
+/// A vowel, an h or a last letter too many or too few: people write what they hear.
 const WEAK: f32 = 0.8;
 /// On top, where the first letter is wrong.
 const FIRST: f32 = 0.5;
@@ -68,7 +68,7 @@ fn lone(word: &[char], at: usize) -> f32 {
         DOUBLED
     } else if at == 0 {
         1.0 + FIRST
-    } else if matches!(letter, 'a' | 'e' | 'i' | 'o' | 'u' | 'y' | 'h') {
+    } else if at + 1 == word.len() || matches!(letter, 'a' | 'e' | 'i' | 'o' | 'u' | 'y' | 'h') {
         WEAK
     } else {
         1.0
