@@ -120,19 +120,25 @@ impl Ord for Points {
 
 impl Search<'_> {
     fn run(&mut self, form: &fold::Form, is_prefix: bool) {
-        let base = Plan::new(self.table, &form.words, is_prefix, false);
+        // One mistake in a word is looked for always. Two cost a walk twenty times as long, and are looked for where one
+        // did not explain what was typed.
+        let mut base = Plan::new(self.table, &form.words, is_prefix, false, 1);
         self.whole_names(&form.squashed, &base);
         self.follow(&base, 0);
         for words in plan::joins(self.table, &form.words, is_prefix) {
-            self.follow(&Plan::new(self.table, &words, is_prefix, true), 0);
+            self.follow(&Plan::new(self.table, &words, is_prefix, true, 1), 0);
         }
         if self.best.values().any(|score| score.missing == 0 && score.edits == 0 && !score.joined) {
             return;
         }
+        if !self.best.values().any(|score| score.missing == 0 && !score.joined) {
+            base = Plan::new(self.table, &form.words, is_prefix, false, 2);
+            self.follow(&base, 0);
+        }
         self.respaced_names(&form.squashed, &base, is_prefix);
         for words in plan::splits(self.table, &form.words, is_prefix) {
             if words.len() <= QUERY_WORDS_MAX {
-                self.follow(&Plan::new(self.table, &words, is_prefix, true), 0);
+                self.follow(&Plan::new(self.table, &words, is_prefix, true, 1), 0);
             }
         }
         if !self.best.values().any(|score| score.missing == 0) && base.typed.len() > 1 {

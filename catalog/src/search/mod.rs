@@ -4,9 +4,9 @@
 //! found with slips of the finger and the ear, without its accents, with its words joined, split or in another order,
 //! and before it is typed to the end; plays lift it, but never above a name that was typed exactly.
 //!
-//! Inside: [`fold`] makes words of names, [`vocabulary`] and [`trie`] find words near the typed ones, [`table`] holds
-//! the documents, [`plan`] says what words may stand for what was typed, [`find`] goes through the documents and
-//! [`judge`] gives each its score. Nothing is stored: the catalog's store is the truth, and an index is loaded from it.
+//! Inside: `fold` makes words of names, `vocabulary` and `trie` find words near the typed ones, `table` holds
+//! the documents, `plan` says what words may stand for what was typed, `find` goes through the documents and
+//! `judge` gives each its score. Nothing is stored: the catalog's store is the truth, and an index is loaded from it.
 
 mod find;
 mod fold;

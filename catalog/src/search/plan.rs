@@ -70,10 +70,11 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(table: &Table, words: &[String], is_prefix: bool, is_joined: bool) -> Self {
+    /// Reads words, each with no more than `mistakes`.
+    pub(super) fn new(table: &Table, words: &[String], is_prefix: bool, is_joined: bool, mistakes: usize) -> Self {
         let mut plan = Self { typed: Vec::new(), is_joined, first: HashMap::default(), meanings: Vec::new() };
         for (at, text) in words.iter().enumerate() {
-            plan.add(table, text, is_prefix && at + 1 == words.len());
+            plan.add(table, text, is_prefix && at + 1 == words.len(), mistakes);
         }
         plan
     }
@@ -88,7 +89,7 @@ impl Plan {
         })
     }
 
-    fn add(&mut self, table: &Table, text: &str, is_prefix: bool) {
+    fn add(&mut self, table: &Table, text: &str, is_prefix: bool, mistakes: usize) {
         let chars: Vec<char> = text.chars().take(WORD_CHARS_MAX).collect();
         let mut typed = Typed {
             text: text.to_owned(),
@@ -110,6 +111,7 @@ impl Plan {
             }
         }
         let (whole, begun) = mistakes_allowed(&typed);
+        let (whole, begun) = (whole.min(mistakes), begun.min(mistakes));
         if whole > 0 {
             let near = walk(table, &typed, whole, false, NEAR_WORDS_MAX);
             near.0.into_iter().for_each(|(word, edits)| self.mean(table, &mut typed, word, edits));

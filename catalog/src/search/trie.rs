@@ -8,9 +8,9 @@
 /// How many mistakes a walk may allow.
 pub(super) const MISTAKES_MAX: usize = 3;
 
-/// How many places of the tree one walk may visit: some ms. Reached only by words of a few letters in a vocabulary of
+/// How many places of the tree one walk may visit: one or two ms. Reached only by words of a few letters in a vocabulary of
 /// millions; then some of the farther words are not found.
-const VISITS_MAX: usize = 150_000;
+const VISITS_MAX: usize = 50_000;
 
 /// No node, no word.
 const NONE: u32 = u32::MAX;
