@@ -188,6 +188,10 @@ id_128! {
     /// A listener's account. Never leaves in a signed URL.
     AccountId
 }
+id_128! {
+    /// The public name of a credential: it lists and revokes, and never lets anybody in.
+    TokenId
+}
 text_form!(Rev);
 
 #[cfg(test)]
