@@ -58,6 +58,15 @@ impl Password {
         }
     }
 
+    /// A password that we make for somebody, to be typed once: 16 characters, 80 bits. In groups of four.
+    pub fn one_time(random: [u8; 16]) -> Self {
+        // Crockford's base 32: no i, l, o or u. 256 is a multiple of 32: each character is equally likely.
+        const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+        let characters = random.map(|byte| char::from(ALPHABET[usize::from(byte % 32)]));
+        let groups: Vec<String> = characters.chunks(4).map(|group| group.iter().collect()).collect();
+        Self(groups.join("-").into())
+    }
+
     /// The text, for who prints a one-time password once.
     pub fn expose(&self) -> &str {
         &self.0

@@ -20,7 +20,7 @@ pub const PLAY_SECONDS_MAX: u64 = 86_400;
 pub const PLAYS_MAX: usize = 65_536;
 
 /// Who plays what where.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PlayKey {
     /// Whose play.
     pub account: AccountId,
@@ -68,11 +68,19 @@ pub struct Settled {
 /// How stale the moment in storage may become, in seconds: a hundredth of the writes, for an hour less of a day.
 const RENEWED_EVERY_SECONDS: u64 = 3_600;
 
+/// What is known of a key.
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    /// A play, and the moment of it that storage knows.
+    Play(Play, UnixSeconds),
+    /// It was heard. Kept, because storage may not have heard of it yet.
+    Ended,
+}
+
 /// The plays of late.
 #[derive(Debug)]
 pub struct Plays {
-    /// With the moment that storage knows beside the moment of the last grant.
-    table: LruCache<PlayKey, (Play, UnixSeconds)>,
+    table: LruCache<PlayKey, Entry>,
 }
 
 impl Default for Plays {
@@ -87,22 +95,26 @@ impl Plays {
         Self { table: LruCache::new(NonZeroUsize::new(plays_max).unwrap_or(NonZeroUsize::MIN)) }
     }
 
-    /// Whether a play of this key is known that goes on: then there is nothing to ask storage.
+    /// Whether there is nothing to ask storage: a play goes on, or is known to have ended.
     pub fn knows(&self, key: &PlayKey, now: UnixSeconds) -> bool {
-        self.table.peek(key).is_some_and(|(play, _)| play.goes_on(now))
+        match self.table.peek(key) {
+            Some(Entry::Play(play, _)) => play.goes_on(now),
+            Some(Entry::Ended) => true,
+            None => false,
+        }
     }
 
-    /// What storage knew. What is known already is newer.
-    pub fn remember(&mut self, key: PlayKey, play: Play) {
-        if !self.table.contains(&key) {
-            self.table.put(key, (play, play.granted));
+    /// What storage knew. What is known already and goes on, or has ended, is newer.
+    pub fn remember(&mut self, key: PlayKey, play: Play, now: UnixSeconds) {
+        if !self.knows(&key, now) {
+            self.table.put(key, Entry::Play(play, play.granted));
         }
     }
 
     /// The id for a grant now, made of these random bytes if it is a new play.
     pub fn settle(&mut self, key: &PlayKey, start: Start, now: UnixSeconds, random: [u8; 16]) -> Settled {
         if start == Start::Resume
-            && let Some((play, stored)) = self.table.get_mut(key)
+            && let Some(Entry::Play(play, stored)) = self.table.get_mut(key)
             && play.goes_on(now)
         {
             play.granted = play.granted.max(now);
@@ -113,13 +125,13 @@ impl Plays {
             return Settled { id: play.id, is_news };
         }
         let id = PlaybackId::from_random(random);
-        self.table.put(key.clone(), (Play { id, granted: now }, now));
+        self.table.put(key.clone(), Entry::Play(Play { id, granted: now }, now));
         Settled { id, is_news: true }
     }
 
     /// The play was heard to its end: the next grant is another one.
-    pub fn end(&mut self, key: &PlayKey) {
-        self.table.pop(key);
+    pub fn end(&mut self, key: PlayKey) {
+        self.table.put(key, Entry::Ended);
     }
 
     /// How many are remembered.
@@ -181,7 +193,8 @@ mod tests {
         assert!(!plays.knows(&phone, next_day));
         let second = plays.settle(&phone, Start::Resume, next_day, [3; 16]).id;
         assert_ne!(second, first);
-        plays.end(&phone);
+        plays.end(phone.clone());
+        plays.remember(phone.clone(), Play { id: second, granted: next_day }, next_day);
         assert_ne!(plays.settle(&phone, Start::Resume, next_day, [4; 16]).id, second);
     }
 
@@ -189,10 +202,10 @@ mod tests {
     fn what_storage_knew_goes_on_but_never_replaces_what_is_newer() {
         let mut plays = Plays::default();
         let stored = Play { id: PlaybackId::from_random([7; 16]), granted: UnixSeconds(100) };
-        plays.remember(key(1, "phone", 1), stored);
+        plays.remember(key(1, "phone", 1), stored, UnixSeconds(200));
         assert_eq!(plays.settle(&key(1, "phone", 1), Start::Resume, UnixSeconds(200), [1; 16]).id, stored.id);
         let newer = plays.settle(&key(1, "phone", 1), Start::Zero, UnixSeconds(300), [2; 16]).id;
-        plays.remember(key(1, "phone", 1), stored);
+        plays.remember(key(1, "phone", 1), stored, UnixSeconds(300));
         assert_eq!(plays.settle(&key(1, "phone", 1), Start::Resume, UnixSeconds(301), [3; 16]).id, newer);
     }
 

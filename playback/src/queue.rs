@@ -5,6 +5,7 @@
 
 use needledrop_core::TrackId;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::account::DisplayName;
 
@@ -16,7 +17,7 @@ pub const QUEUE_TRACKS_MAX: usize = 10_000;
 pub const AHEAD_MS_MAX: u64 = 5_000;
 
 /// What happens at the end of a track or of the queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Repeat {
     /// It ends.
@@ -34,9 +35,9 @@ pub enum Repeat {
 pub struct UnixMs(pub u64);
 
 /// A queue as a device says it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Queue {
-    /// When the device said so. First, since the order of queues begins with it.
+    /// When the device said so.
     pub changed: UnixMs,
     /// Who said so.
     pub client: DisplayName,
@@ -71,6 +72,25 @@ pub enum QueueRefusal {
 /// Longest position, in milliseconds: a week. No recording is longer.
 const POSITION_MS_MAX: u64 = 7 * 86_400_000;
 
+impl Repeat {
+    /// Every way.
+    pub const ALL: [Repeat; 3] = [Repeat::Off, Repeat::Track, Repeat::Queue];
+
+    /// The word for it in storage and in answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Repeat::Off => "off",
+            Repeat::Track => "track",
+            Repeat::Queue => "queue",
+        }
+    }
+
+    /// The way of that word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|repeat| repeat.name() == name)
+    }
+}
+
 impl Queue {
     /// The queue, if it can be one; a clock that is ahead is set to `now`.
     ///
@@ -89,6 +109,18 @@ impl Queue {
         let latest = UnixMs(now.0.saturating_add(AHEAD_MS_MAX));
         let changed = if self.changed > latest { now } else { self.changed };
         Ok(Self { changed, ..self })
+    }
+
+    /// What decides between two queues: the time, then a digest of everything it says. Storage compares the same.
+    pub fn rank(&self) -> (UnixMs, [u8; 32]) {
+        let mut digest = Sha256::new();
+        // The name comes last: it is the only part of unknown length beside the tracks, whose number is said.
+        let fixed = [u64::from(self.index), self.position_ms, self.items.len() as u64];
+        fixed.iter().for_each(|number| digest.update(number.to_be_bytes()));
+        digest.update([u8::from(self.playing), u8::from(self.shuffle), self.repeat as u8]);
+        self.items.iter().for_each(|item| digest.update(item.as_str()));
+        digest.update(self.client.as_str());
+        (self.changed, digest.finalize().into())
     }
 
     /// What is playing.
@@ -116,7 +148,7 @@ impl Queue {
 /// Which of two queues stands: the later one, whole. Commutative, associative and idempotent.
 pub fn merge(known: Option<Queue>, said: Queue) -> Queue {
     match known {
-        Some(known) if known >= said => known,
+        Some(known) if known.rank() >= said.rank() => known,
         _ => said,
     }
 }
