@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::collections::BTreeSet;
+
 use common::{NOW, PASSWORD, World, address, arrive, open, sign_up, text};
 use needledrop_core::{TrackId, verify};
 use needledrop_database::Database;
@@ -69,6 +71,46 @@ async fn a_play_keeps_its_id_through_a_seek_and_a_restart_of_the_server_but_not_
         playback.close().await;
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn grants_of_one_play_at_once_bear_one_id() {
+    on_each(|database, place| async move {
+        let (world, playback) = (World::default(), open(database).await);
+        let ada = arrive(&playback, "ada").await;
+        let (edges, ask) = (world.edges(), world.ask(1));
+        let all = || futures_util::future::join_all((0..16).map(|_| playback.grant(&ada, &ask, &edges, NOW)));
+        let ids: BTreeSet<_> = all().await.into_iter().map(|grant| grant.unwrap().playback).collect();
+        assert_eq!(ids.len(), 1);
+        playback.flush().await;
+        // And the one of them that is on disk is that one.
+        let other = open(Database::open(&place).await.unwrap()).await;
+        let again = other.grant(&ada, &ask, &edges, NOW).await.unwrap().playback;
+        assert!(ids.contains(&again));
+        other.close().await;
+    })
+    .await;
+}
+
+/// A copy of the files while they are in use is what a crash leaves behind.
+#[tokio::test]
+async fn what_was_answered_is_there_after_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let playback = open(Database::open(file("live.db").to_str().unwrap()).await.unwrap()).await;
+    let mut told = Vec::new();
+    for n in 0..5 {
+        let name = format!("ada{}", "x".repeat(n));
+        told.push(sign_up(&playback, &name).await.unwrap());
+        for end in ["", "-wal"] {
+            std::fs::copy(file(&format!("live.db{end}")), file(&format!("crash{n}.db{end}"))).unwrap();
+        }
+        let after = open(Database::open(file(&format!("crash{n}.db")).to_str().unwrap()).await.unwrap()).await;
+        for issued in &told {
+            assert!(after.authenticate(issued.secret.expose(), NOW).await.is_ok(), "after {n}");
+        }
+        after.close().await;
+    }
 }
 
 #[tokio::test]

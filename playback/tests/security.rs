@@ -169,6 +169,9 @@ async fn a_credential_does_what_its_scopes_say_and_no_more() {
         let refused = playback.grant(&app, &world.ask(1), &world.edges(), NOW).await;
         assert!(matches!(refused, Err(Error::NotAllowed(_))));
         assert!(matches!(playback.queue(&app).await, Err(Error::NotAllowed(_))));
+        let all = playback.authorize(&ada, Scopes::all(), text("app"), NOW).await.unwrap();
+        let all = playback.authenticate(all.access.secret.expose(), NOW).await.unwrap();
+        assert_eq!(all.scopes(), Scopes::player(), "no program may change the account");
         // A refresh token lets nobody in, and an access token renews nothing.
         assert!(is_wrong(playback.authenticate(given.refresh.secret.expose(), NOW).await));
         assert!(is_wrong(playback.refresh(given.access.secret.expose(), NOW).await));
@@ -218,8 +221,8 @@ async fn guessing_is_slowed_down_and_a_name_that_does_not_exist_behaves_the_same
     .await;
 }
 
-/// The work for a name that does not exist is the same argon2 run: the medians of interleaved tries differ by less
-/// than a run's half. A missing run would make them differ by more than ten to one.
+/// The work for a name that does not exist is the same argon2 run: the medians of interleaved tries are of one size,
+/// on a busy machine too. A missing run would make them differ by more than ten to one.
 #[tokio::test]
 async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
     let folder = tempfile::tempdir().unwrap();
@@ -237,7 +240,7 @@ async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
     known.sort();
     unknown.sort();
     let (known, unknown) = (known[4].as_secs_f64(), unknown[4].as_secs_f64());
-    assert!((0.5..2.0).contains(&(unknown / known)), "known {known} s, unknown {unknown} s");
+    assert!((0.33..3.0).contains(&(unknown / known)), "known {known} s, unknown {unknown} s");
 }
 
 #[tokio::test]

@@ -180,7 +180,8 @@ impl Playback {
         self.issue_to(caller.account(), Kind::ApiKey, scopes.and(Scopes::player()), client, now).await
     }
 
-    /// Access and refresh token for a program that the caller has agreed to, with no more than the caller may.
+    /// Access and refresh token for a program that the caller has agreed to: no more than the caller may, and never
+    /// changing or administering the account.
     ///
     /// # Errors
     /// The credential does not allow it.
@@ -193,7 +194,7 @@ impl Playback {
     ) -> Result<Renewed, Error> {
         caller.may(Scope::Account)?;
         self.may_issue(caller)?;
-        let scopes = scopes.and(caller.scopes());
+        let scopes = scopes.and(caller.scopes()).and(Scopes::player());
         let access = self.issue_to(caller.account(), Kind::Access, scopes, client.clone(), now).await?;
         let refresh = self.issue_to(caller.account(), Kind::Refresh, scopes, client, now).await?;
         Ok(Renewed { access, refresh })
