@@ -58,16 +58,32 @@ export async function tint(thing) {
   return strongest(pen.getImageData(0, 0, side, side).data);
 }
 
-/** Mean colour, in which vivid pixels weigh most. */
+/** The mean of the hue that has most vivid pixels; of all pixels where a cover has no colour. */
 function strongest(pixels) {
-  const sum = [0, 0, 0];
-  let weights = 0;
+  const bins = Array.from({ length: HUES + 1 }, () => ({ sum: [0, 0, 0], weight: 0 }));
   for (let i = 0; i < pixels.length; i += 4) {
     const rgb = [pixels[i], pixels[i + 1], pixels[i + 2]];
-    const vivid = (Math.max(...rgb) - Math.min(...rgb)) / 255;
-    const weight = 0.02 + vivid ** 2;
-    rgb.forEach((part, at) => (sum[at] += part * weight));
-    weights += weight;
+    const [most, least] = [Math.max(...rgb), Math.min(...rgb)];
+    const vivid = ((most - least) / 255) ** 2;
+    const grey = bins[HUES];
+    add(grey, rgb, GREY_WEIGHT);
+    if (most > least) add(bins[Math.floor((hue(rgb, most, most - least) / 6) * HUES) % HUES], rgb, vivid);
   }
-  return `rgb(${sum.map((part) => Math.round(part / weights)).join(" ")})`;
+  const best = bins.reduce((a, b) => (b.weight > a.weight ? b : a));
+  return `rgb(${best.sum.map((part) => Math.round(part / best.weight)).join(" ")})`;
+}
+
+/** Colours told apart; how much a pixel counts for "none of them". */
+const HUES = 12;
+const GREY_WEIGHT = 0.03;
+
+function add(bin, rgb, weight) {
+  rgb.forEach((part, at) => (bin.sum[at] += part * weight));
+  bin.weight += weight;
+}
+
+/** 0 to 6, red at 0. */
+function hue([r, g, b], most, spread) {
+  if (most === r) return ((g - b) / spread + 6) % 6;
+  return most === g ? (b - r) / spread + 2 : (r - g) / spread + 4;
 }

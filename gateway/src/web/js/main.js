@@ -46,6 +46,8 @@ export class App {
   queue = new Queue();
   player = new Player([$("deck-a"), $("deck-b")], () => this.queue.upcoming);
   drops = new Drops(this.player);
+  /** @type {{ settled: () => Promise<void> } | null} */
+  plays = null;
   sync = keepQueue(this.player, this.queue);
 
   go = router.go;
@@ -135,8 +137,9 @@ export class App {
   }
 
   async signOut() {
-    await api.remove("/v1/session").catch(complain);
     this.player.stop();
+    await this.plays?.settled(); // What was heard is told while the server still knows by whom.
+    await api.remove("/v1/session").catch(complain);
     this.queue.set([], 0);
     forgetQueue();
     api.forget();
@@ -261,7 +264,7 @@ async function enter() {
   app.playlistsChanged();
   if (!entered) {
     entered = true;
-    reportPlays(app.player);
+    app.plays = reportPlays(app.player);
     router.start(show);
   } else {
     shown = "";

@@ -13,13 +13,14 @@ const HEARD_MS_MIN = 250;
 export function reportPlays(player) {
   let play = null;
   let missing = false;
+  let telling = Promise.resolve();
 
   const flush = (ended) => {
     if (!play || missing) return;
     const intervals = play.intervals.filter(([from, to]) => to - from >= HEARD_MS_MIN);
     if (intervals.length === 0 || (play.sent === JSON.stringify(intervals) && !ended)) return;
     play.sent = JSON.stringify(intervals);
-    tell("POST", "/v1/plays", { playback_id: play.id, track: play.track, intervals, ended }).catch((error) => {
+    telling = tell("POST", "/v1/plays", { playback_id: play.id, track: play.track, intervals, ended }).catch((error) => {
       missing = isMissing(error); // Otherwise the play is lost to the count, and the music goes on.
     });
   };
@@ -50,4 +51,5 @@ export function reportPlays(player) {
   player.addEventListener("time", (event) => hear(Math.round(event.detail.position * 1000)));
   addEventListener("pagehide", () => flush(false));
   document.addEventListener("visibilitychange", () => document.hidden && flush(false));
+  return { settled: () => telling };
 }
