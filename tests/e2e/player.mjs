@@ -203,6 +203,41 @@ await check("the next track follows without a gap", async () => {
   return words;
 });
 
+await check("the next track was fetched ahead when it is asked for", async () => {
+  await page.waitForTimeout(2000);
+  await page.keyboard.press("n");
+  await until(page, sounding);
+  await until(page, () => /ahead|other deck/.test(document.getElementById("drop-about").textContent), null, "it was not");
+  return `${await page.textContent("#needle-drop")} ms, ${await page.textContent("#drop-about")}`;
+});
+
+await check("a refusal is said in words, and the next press plays", async () => {
+  const refuse = (route) => route.fulfill({ status: 503, contentType: "application/problem+json", body: '{"type":"x","title":"The keys are on holiday","status":503}' });
+  await page.route("**/v1/tracks/*/stream*", refuse);
+  await visit(page, "#/tracks", ".track-play");
+  await page.locator(".track-play").nth(3).click();
+  await until(page, () => document.getElementById("toasts").textContent.includes("The keys are on holiday"), null, "nothing is said");
+  await page.unroute("**/v1/tracks/*/stream*", refuse);
+  trouble.console = trouble.console.filter((words) => !/503/.test(words));
+  await page.locator("#play").click();
+  await until(page, sounding, null, "it does not play afterwards");
+});
+
+await check("an expired URL is renewed at the same second", async () => {
+  const refused = new Set([await page.evaluate(() => [...document.querySelectorAll("audio")].find((a) => !a.paused).currentSrc)]);
+  const refuse = (route) => (refused.has(route.request().url()) ? route.fulfill({ status: 403, contentType: "application/problem+json", body: '{"type":"expired","title":"This URL has expired","status":403}' }) : route.continue());
+  await page.route("**/*", refuse);
+  // What a seek after the expiry leads to, without waiting an hour: the same URL is loaded anew and refused.
+  await page.evaluate(() => {
+    const deck = [...document.querySelectorAll("audio")].find((a) => !a.paused);
+    deck.src = `${deck.src}`;
+    deck.currentTime = 5;
+  });
+  await until(page, (old) => [...document.querySelectorAll("audio")].some((a) => a.currentSrc && a.currentSrc !== old && !a.paused && a.readyState >= 3), [...refused][0], "no fresh URL plays");
+  await page.unroute("**/*", refuse);
+  trouble.console = trouble.console.filter((words) => !/403/.test(words));
+});
+
 await check("a reload finds track, queue and second again", async () => {
   await page.waitForTimeout(2500);
   await page.keyboard.press(" ");
@@ -221,6 +256,7 @@ await check("what was heard and what is queued reaches the server", async () => 
   if (keeps.queue) expect(told.queues > 0, "the queue was never sent");
   expect(heard.length > 0, "no play was reported");
   expect(heard.some((play) => play.ended), "the play that ran to its end was not reported as such");
+  expect(new Set(heard.map((play) => play.playback_id)).size > 1, "all plays have one id");
   return `${heard.length} plays, ${told.queues} queues`;
 });
 

@@ -33,7 +33,6 @@ export function deckBar(app, root) {
   const next = button("next", "next", "Next track", (e) => app.next(e.timeStamp));
   const mute = button("mute", "volume", "Mute", () => app.toggleMute(), { second: "muted", pressed: "false" });
   const quality = h("select", { id: "quality", "aria-label": "Quality in kbit/s" }, QUALITIES.map(([value, text]) => h("option", { value, text, selected: value === settings.quality })));
-  const rendition = h("p", { class: "rendition", id: "rendition" });
   const drop = h("a", { class: "deck-drop", href: "#/now", title: "The last needle drop" });
   app.drops.addEventListener("change", () => app.drops.last && setText(drop, `${Math.round(app.drops.last.ms)} ms`));
   const queueLink = h("a", { class: "key", href: "#/queue", "aria-label": "Queue", title: "Queue", id: "to-queue" }, icon("queue"));
@@ -44,7 +43,7 @@ export function deckBar(app, root) {
     h("div", { class: "deck-transport" },
       h("div", { class: "keys" }, shuffle, previous, play, next, repeat),
       h("div", { class: "groove" }, elapsed, seek, total)),
-    h("div", { class: "deck-side" }, drop, rendition, h("label", { class: "quality" }, quality), nowLink, queueLink, h("div", { class: "volume" }, mute, volume)));
+    h("div", { class: "deck-side" }, drop, h("label", { class: "quality" }, quality), nowLink, queueLink, h("div", { class: "volume" }, mute, volume)));
 
   let dragging = false;
   const paint = (position, duration) => {
@@ -80,10 +79,6 @@ export function deckBar(app, root) {
     seek.value = "0";
     paint(0, (track?.durationMs ?? 0) / 1000);
     ends();
-  });
-  player.addEventListener("granted", ({ detail: { grant } }) => {
-    setText(rendition, grant.rendition ? `${grant.rendition.codec === "m4a" ? "AAC" : "Vorbis"} ${grant.rendition.kbps}` : "");
-    rendition.title = grant.reason ?? "";
   });
   player.addEventListener("state", ({ detail: { state } }) => {
     const playing = state === "playing" || state === "waiting";

@@ -12,7 +12,7 @@ const STANDBY_S = 12;
 /** Seconds before the end at which a timer is set that starts the other deck on the spot. */
 const HANDOVER_S = 1.5;
 /** A deck takes a moment from `play()` to sound. Guess of the first handover, and most that is ever allowed for. */
-const LEAD_MS = 15;
+const LEAD_MS = 35;
 const LEAD_MS_MAX = 120;
 /** Fresh URLs asked for one track before its error is shown: a refusal that stays is no expiry. */
 const RENEWALS_MAX = 3;
@@ -43,6 +43,8 @@ export class Player extends EventTarget {
   #turn = 0;
   #renewals = 0;
   #handover = 0;
+  /** Turn, track and wish of the prefetch under way. */
+  #preparing = "";
   #leadMs = LEAD_MS;
   /** Where a track without a grant starts, in seconds. */
   #cued = 0;
@@ -259,6 +261,9 @@ export class Player extends EventTarget {
   async #prepare(turn) {
     const next = this.#upcoming();
     if (!next || this.#ahead?.track.id === next.id) return;
+    const what = `${turn} ${next.id} ${wish()}`;
+    if (this.#preparing === what) return;
+    this.#preparing = what;
     try {
       const wished = wish();
       const grant = await requestGrant(next.id);
@@ -268,6 +273,8 @@ export class Player extends EventTarget {
       if (turn === this.#turn) this.#tell("prefetched", { track: next });
     } catch {
       // A prefetch that fails costs nothing: the track is asked for again when its turn comes.
+    } finally {
+      if (this.#preparing === what) this.#preparing = "";
     }
   }
 

@@ -44,7 +44,7 @@ export function stage(app, root) {
   const plinth = h("div", { class: "plinth" }, h("div", { class: "record" }, h("div", { class: "grooves" }), label, h("div", { class: "sheen" })), arm());
   const title = h("h2", { class: "stage-title", text: "Nothing on the turntable" });
   const by = h("p", { class: "stage-by", text: "Pick a record, and the needle drops." });
-  const meter = needleMeter(drops);
+  const meter = needleMeter(player, drops);
   const list = h("ol", { class: "next-list" });
   const upNext = h("section", { class: "up-next", "aria-labelledby": "up-next-title", hidden: true },
     h("div", { class: "row-head" }, h("h3", { id: "up-next-title", text: "Up next" }), h("a", { href: "#/queue", text: "Queue" })), list);
@@ -82,13 +82,18 @@ export function stage(app, root) {
 }
 
 /** The promise of the house, measured: the last needle drop, its parts, its source, and those before it. */
-function needleMeter(drops) {
+function needleMeter(player, drops) {
   const value = h("output", { id: "needle-drop", class: "drop-ms", text: "–" });
   const where = h("p", { class: "drop-source", id: "drop-about", text: "from tap to sound" });
   const parts = h("div", { class: "drop-parts", "aria-hidden": "true" });
   const legend = h("p", { class: "drop-legend" });
   const chart = h("div", { class: "drop-chart", "aria-hidden": "true" });
   const gap = h("p", { class: "drop-gap" });
+  const rendition = h("p", { class: "rendition", id: "rendition" });
+  player.addEventListener("granted", ({ detail: { grant } }) => {
+    const { codec, kbps } = grant.rendition ?? {};
+    setText(rendition, kbps ? `${codec === "m4a" ? "AAC" : "Ogg Vorbis"}, ${kbps} kbit/s${grant.reason ? `: ${grant.reason}` : ""}` : "");
+  });
   drops.addEventListener("change", () => {
     const drop = drops.last;
     if (drops.gapMs !== null) setText(gap, `Last change of track: ${gapWords(drops.gapMs)}`);
@@ -103,7 +108,7 @@ function needleMeter(drops) {
   });
   return h("section", { class: "drop", "aria-labelledby": "drop-title" },
     h("div", { class: "drop-head" }, h("h3", { id: "drop-title", text: "Needle drop" }), chart),
-    h("p", { class: "drop-value" }, value, h("span", { text: " ms" })), where, parts, legend, gap);
+    h("p", { class: "drop-value" }, value, h("span", { text: " ms" })), where, parts, legend, rendition, gap);
 }
 
 const gapWords = (ms) => (ms <= 5 ? "no gap" : `${Math.round(ms)} ms of silence`);

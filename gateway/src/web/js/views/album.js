@@ -7,7 +7,7 @@ import { h } from "../dom.js";
 import { count, length } from "../format.js";
 import * as model from "../model.js";
 import { openTrackMenu } from "../trackmenu.js";
-import { head, pill, roundMore, trackRow } from "./parts.js";
+import { albumCard, head, pill, roundMore, shelf, trackRow } from "./parts.js";
 
 /** Tracks of the longest album shown; beyond the first page the rest is asked for. */
 const TRACKS_MAX = 500;
@@ -31,7 +31,7 @@ export async function album(app, { id }) {
   const { album: one, tracks, label } = await loadAlbum(id);
   const discs = [...new Set(tracks.map((track) => track.disc))];
   const facts = [one.year, count(tracks.length, "track"), length(tracks.reduce((sum, track) => sum + track.durationMs, 0)), label].filter(Boolean).join(" · ");
-  return h("div", { class: "view album" },
+  const view = h("div", { class: "view album" },
     head({
       picture: h("span", { class: "sleeve is-big" }, h("span", { class: "sleeve-disc" }), art(one, 300, { eager: true })),
       kind: { single: "Single", ep: "EP", compilation: "Compilation" }[one.kind] ?? "Album",
@@ -46,4 +46,15 @@ export async function album(app, { id }) {
     discs.map((disc) => h("section", { class: "block", "aria-label": discs.length > 1 ? `Disc ${disc}` : "Tracks" },
       discs.length > 1 && h("h2", { class: "disc-head", text: `Disc ${disc}` }),
       h("ol", { class: "tracks", role: "list" }, tracks.filter((t) => t.disc === disc).map((track, i) => trackRow(app, track, i, tracks, { numbered: true, cover: false, album: false }))))));
+  moreBy(app, one).then((more) => more && view.append(more));
+  return view;
+}
+
+/** What else the artist made; it comes when the album is already there. */
+async function moreBy(app, one) {
+  const artist = one.artists[0];
+  if (!artist?.id) return null;
+  const page = await api.getIfThere(`/v1/artists/${api.segment(artist.id)}/albums?limit=50`).catch(() => null);
+  const others = page ? model.items(page, model.album).filter((album) => album.id !== one.id) : [];
+  return shelf(`More by ${artist.name}`, others.map((album) => albumCard(app, album)));
 }

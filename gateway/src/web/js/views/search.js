@@ -7,7 +7,7 @@ import { albumCard, artistCard, empty, playlistCard, shelf, trackList } from "./
 
 /** A pause this short is between two letters of a word. */
 const TYPING_MS = 120;
-const TYPES = "artist,album,track,playlist,show";
+const TYPES = "artist,album,track,playlist";
 
 /** Wires the field in the top bar. @param {import("../main.js").App} app */
 export function wireSearch(app) {
