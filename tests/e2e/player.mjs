@@ -260,6 +260,31 @@ await check("what was heard and what is queued reaches the server", async () => 
   return `${heard.length} plays, ${told.queues} queues`;
 });
 
+await check("a playlist is made, filled, emptied and deleted", async () => {
+  if (!(await page.evaluate(() => fetch("/v1/me/playlists").then((r) => r.ok)))) return "this server has no playlists";
+  const name = `Driven ${Date.now()}`;
+  await visit(page, "#/tracks", ".row-more");
+  const track = await page.locator(".tracks .line-1").first().textContent();
+  await page.locator(".row-more").first().click();
+  await page.getByRole("menuitem", { name: "Add to playlist…" }).click();
+  await page.getByRole("menuitem", { name: "New playlist…" }).click();
+  await page.fill("dialog input", name);
+  await page.screenshot({ path: `${out}/dialog.png` });
+  await page.keyboard.press("Enter");
+  await page.waitForSelector(".playlist .track");
+  expect((await page.textContent(".playlist h1")) === name, "the new playlist is not shown");
+  expect((await page.locator(".playlist .line-1").first().textContent()) === track, "another track is in it");
+  await page.screenshot({ path: `${out}/playlist.png` });
+  await page.locator(".playlist .row-more").first().click();
+  await page.getByRole("menuitem", { name: "Take out of this playlist" }).click();
+  await page.waitForSelector(".playlist .empty");
+  await page.locator(".playlist .actions .round").click();
+  await page.getByRole("menuitem", { name: "Delete…" }).click();
+  await page.locator("dialog button[value=yes]").click();
+  await until(page, () => location.hash === "#/playlists");
+  await until(page, (gone) => ![...document.querySelectorAll("#main .card-name, #spine-playlists a")].some((a) => a.textContent === gone), name, "it is still listed");
+});
+
 await check("the turntable shows cover, arm and what comes next", async () => {
   await visit(page, "#/now", ".stage-close");
   await page.waitForTimeout(700);

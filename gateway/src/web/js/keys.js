@@ -42,6 +42,7 @@ export function wireKeys(app) {
       r: () => queue.cycleRepeat(),
       m: () => app.toggleMute(),
       q: () => app.go("#/queue"),
+      Escape: () => document.documentElement.dataset.route === "now" && app.leaveNow(),
       "/": () => $("search").focus(),
     };
     const act = acts[event.key];

@@ -261,7 +261,7 @@ let entered = false;
 
 /** From here on the library is open. */
 async function enter() {
-  $("account").replaceChildren(h("span", { text: app.me ? [...app.me.display_name][0]?.toUpperCase() ?? "•" : "•" }));
+  $("account").replaceChildren(app.me?.display_name ? h("span", { text: [...app.me.display_name][0].toUpperCase() }) : icon("sliders"));
   app.playlistsChanged();
   if (!entered) {
     entered = true;

@@ -13,7 +13,7 @@ const STANDBY_S = 12;
 const HANDOVER_S = 1.5;
 /** A deck takes a moment from `play()` to sound. Guess of the first handover, and most that is ever allowed for. */
 const LEAD_MS = 35;
-const LEAD_MS_MAX = 120;
+const LEAD_MS_MAX = 60;
 /** Fresh URLs asked for one track before its error is shown: a refusal that stays is no expiry. */
 const RENEWALS_MAX = 3;
 /** Everything plays at about this loudness; louder tracks are turned down, none is turned up. */
@@ -159,15 +159,20 @@ export class Player extends EventTarget {
   reconsider() {
     const next = this.#upcoming();
     if (this.#ahead && this.#ahead.track.id === next?.id && this.#ahead.wish === wish()) return;
-    clearTimeout(this.#handover);
-    this.#ahead = null;
-    this.#release(this.#standby);
+    this.#dropAhead();
     if (this.state === "playing" && this.#tapped === null) this.#prepare(this.#turn);
+  }
+
+  /** The other deck is left alone where it has nothing of the next track: it may be playing out the last one. */
+  #dropAhead() {
+    clearTimeout(this.#handover);
+    if (this.#ahead?.loaded) this.#release(this.#standby);
+    this.#ahead = null;
   }
 
   /** Another quality was chosen: go on at the same second with another rendition. */
   requality() {
-    this.#ahead = null;
+    this.#dropAhead();
     if (this.grant) this.#renew(this.state !== "paused");
   }
 
@@ -246,7 +251,7 @@ export class Player extends EventTarget {
 
   #sounding() {
     this.#set("playing");
-    if (this.#tapped === null) return;
+    if (this.#tapped === null) return this.#prepare(this.#turn);
     const at = performance.now();
     const { asked, granted, prepared } = this.#steps;
     const total = Math.max(0, at - this.#tapped);

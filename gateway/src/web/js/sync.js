@@ -6,6 +6,8 @@ import { track as readTrack } from "./model.js";
 const KEY = "needledrop.queue";
 /** The server hears of the queue at most this often, except when the listener pauses or leaves. */
 const PUT_MS_MIN = 10_000;
+/** A long queue takes a few milliseconds to write down: not while the needle drops. */
+const KEEP_MS = 400;
 /** Tracks of a queue from elsewhere that are looked up one by one, a few at a time. */
 const LOOKED_UP_MAX = 60;
 const LOOKUPS_AT_ONCE = 6;
@@ -18,6 +20,7 @@ export function keepQueue(player, queue) {
   let changed = 0;
   let sentAt = -Infinity;
   let timer = 0;
+  let keeping = 0;
   let missing = false;
   let quiet = true; // Until `restore` is done: what is put back is not a change.
 
@@ -47,12 +50,13 @@ export function keepQueue(player, queue) {
     timer = setTimeout(send, Math.max(1000, PUT_MS_MIN - (performance.now() - sentAt)));
   };
 
-  queue.addEventListener("change", () => {
-    if (quiet) return;
+  const note = () => {
     changed = Date.now();
-    keep();
+    clearTimeout(keeping);
+    keeping = setTimeout(keep, KEEP_MS);
     sendSoon();
-  });
+  };
+  queue.addEventListener("change", () => !quiet && note());
   player.addEventListener("state", (event) => {
     if (quiet || event.detail.state !== "paused") return;
     changed = Date.now();
@@ -84,6 +88,7 @@ export function keepQueue(player, queue) {
         }
       }
       quiet = false;
+      if (player.state === "playing" || player.state === "waiting") note(); // The listener was faster.
     },
   };
 }

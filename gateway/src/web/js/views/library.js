@@ -14,12 +14,16 @@ const NONE = { items: [], total: 0 };
 
 const tabs = (here) => h("nav", { class: "tabs", "aria-label": "Library" }, [["albums", "Albums"], ["artists", "Artists"], ["tracks", "Tracks"]].map(([name, text]) => h("a", { href: `#/${name}`, text, "aria-current": name === here ? "page" : null })));
 
+const albumsPath = (order) => (offset) => `/v1/albums?limit=${PAGE}&offset=${offset}&order=${order}`;
+
 /** @param {import("../main.js").App} app */
 export async function albums(app, { query }) {
   const order = ORDERS.some(([name]) => name === query.get("order")) ? query.get("order") : "name";
+  // A server without albums still has tracks.
+  if (!(await api.getIfThere(albumsPath(order)(0)))) return tracks(app);
   const choose = h("select", { "aria-label": "Order", on: { change: () => app.replace(`#/albums?order=${choose.value}`) } }, ORDERS.map(([value, text]) => h("option", { value, text, selected: value === order })));
   const list = h("ul", { class: "grid", role: "list" });
-  const end = await fill(list, (offset) => `/v1/albums?limit=${PAGE}&offset=${offset}&order=${order}`, (raw) => albumCard(app, model.album(raw)));
+  const end = await fill(list, albumsPath(order), (raw) => albumCard(app, model.album(raw)));
   return h("div", { class: "view" }, heading("Library", h("label", { class: "select" }, choose)), tabs("albums"), list, end);
 }
 
