@@ -161,8 +161,7 @@ app.player.addEventListener("ended", () => {
   if (again || app.queue.advance()) return app.player.play(app.queue.track, { tapped: performance.now() });
   app.player.cue(app.queue.track, 0);
 });
-// A moment later: whoever moved the queue may be about to play from it what was prepared.
-app.queue.addEventListener("change", () => queueMicrotask(() => app.player.reconsider()));
+app.queue.addEventListener("change", () => app.player.reconsider());
 app.onSettings(({ detail }) => {
   if (detail === "theme") applyTheme();
   if (detail === "quality") app.player.requality();

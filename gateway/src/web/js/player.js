@@ -16,6 +16,8 @@ const LEAD_MS = 35;
 const LEAD_MS_MAX = 60;
 /** Fresh URLs asked for one track before its error is shown: a refusal that stays is no expiry. */
 const RENEWALS_MAX = 3;
+/** A press that has not become a play by then was none. */
+const GUESS_MS = 5000;
 /** Everything plays at about this loudness; louder tracks are turned down, none is turned up. */
 const TARGET_LUFS = -16;
 
@@ -39,6 +41,8 @@ export class Player extends EventTarget {
   #tapped = null;
   /** What the current start has taken so far. */
   #steps = null;
+  /** What a finger is on: { what, asked }. */
+  #guess = null;
   /** Counts plays, so that late answers to an earlier tap are dropped. */
   #turn = 0;
   #renewals = 0;
@@ -80,13 +84,18 @@ export class Player extends EventTarget {
 
   /** Puts the needle on a track. `tapped` is the moment of the tap, from the event itself. */
   async play(track, { tapped = performance.now(), at = 0 } = {}) {
-    const turn = this.#begin(track);
-    this.#tapped = tapped;
-    this.#steps = { asked: performance.now(), granted: 0, prepared: "nothing" };
-    this.#set("waiting");
     const ahead = this.#ahead;
     const fits = ahead && ahead.track.id === track.id && ahead.wish === wish() && fresh(ahead.grant) && at === 0;
     this.#ahead = null;
+    this.#tapped = tapped;
+    this.#steps = { asked: performance.now(), granted: 0, prepared: "nothing" };
+    // The question leaves first; the page is drawn while the answer is under way.
+    const guess = this.#guess?.what === `${track.id} ${wish()}` ? this.#guess.asked : null;
+    this.#guess = null;
+    const asked = fits ? Promise.resolve(ahead.grant) : (guess ?? requestGrant(track.id, this.#upcoming()?.id));
+    asked.catch(() => {}); // It is heard below, unless another tap comes first.
+    const turn = this.#begin(track);
+    this.#set("waiting");
     this.grant = null;
     this.#cued = at;
     this.#deck.pause();
@@ -98,7 +107,7 @@ export class Player extends EventTarget {
     }
     this.#release(this.#standby);
     try {
-      const grant = fits ? ahead.grant : await requestGrant(track.id, this.#upcoming()?.id);
+      const grant = await asked;
       if (turn !== this.#turn) return;
       if (fits) this.#steps.prepared = "head";
       this.#granted(grant);
@@ -108,6 +117,16 @@ export class Player extends EventTarget {
     } catch (error) {
       if (turn === this.#turn) this.#refuse(error);
     }
+  }
+
+  /** A finger is on this track: the right to play it is asked for while the finger is still going down and up. */
+  anticipate(track, next) {
+    const what = `${track.id} ${wish()}`;
+    if (this.#guess?.what === what || this.#ahead?.track.id === track.id) return;
+    const asked = requestGrant(track.id, next?.id);
+    this.#guess = { what, asked };
+    asked.catch(() => {}); // If the press comes, it is heard in `play`.
+    setTimeout(() => this.#guess?.asked === asked && (this.#guess = null), GUESS_MS);
   }
 
   /** Shows a track without a sound, where it was left: the next `toggle` plays it from there. */

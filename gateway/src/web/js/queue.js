@@ -14,6 +14,7 @@ export class Queue extends EventTarget {
   /** @type {"off" | "all" | "one"} */
   repeat = "off";
   #keys = 0;
+  #announced = false;
   #random;
 
   constructor(random = Math.random) {
@@ -147,7 +148,13 @@ export class Queue extends EventTarget {
     return { key: this.#keys, order, track };
   }
 
+  /** Said after whoever changed it is done, and once: what shows the queue must not hold up what plays it. */
   #changed() {
-    this.dispatchEvent(new Event("change"));
+    if (this.#announced) return;
+    this.#announced = true;
+    queueMicrotask(() => {
+      this.#announced = false;
+      this.dispatchEvent(new Event("change"));
+    });
   }
 }

@@ -56,12 +56,14 @@ export function trackRow(app, track, index, tracks, { numbered = false, cover = 
     const list = all?.() ?? tracks;
     app.playTracks(list, Math.max(0, list.indexOf(track)), event.timeStamp);
   };
+  // Not for fingers: most of those that come down scroll.
+  const anticipate = (event) => event.pointerType === "mouse" && event.button === 0 && app.player.anticipate(track, tracks[index + 1]);
   const more = h("button", { type: "button", class: "key row-more", "aria-label": `More for ${track.name}`, "aria-haspopup": "menu", on: { click: () => openTrackMenu(app, more, [track], menu?.(track) ?? []) } }, icon("more"));
   const row = h("li", { class: ["track", numbered ? "has-number" : "", cover ? "has-cover" : "", album ? "has-album" : ""].filter(Boolean).join(" "), data: { id: track.id } },
     numbered && h("span", { class: "track-number", "aria-hidden": "true" }, h("span", { class: "number", text: String(track.number || index + 1) }), h("span", { class: "needle" })),
     cover && h("span", { class: "track-cover", "aria-hidden": "true" }, art(artOf(track), 48), h("span", { class: "needle" })),
     h("span", { class: "two-lines" },
-      h("button", { type: "button", class: "track-play line-1", "aria-label": `Play ${track.name}, ${names(track.artists)}`, text: track.name, on: { click: press } }),
+      h("button", { type: "button", class: "track-play line-1", "aria-label": `Play ${track.name}, ${names(track.artists)}`, text: track.name, on: { click: press, pointerdown: anticipate } }),
       h("span", { class: "line-2" }, artistLinks(track))),
     album && (track.album?.id ? h("a", { class: "track-album", href: to("album", track.album.id), text: track.album.name }) : h("span", { class: "track-album", text: track.album?.name ?? "" })),
     h("span", { class: "clock", text: clock(track.durationMs / 1000) }),
