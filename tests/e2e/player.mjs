@@ -234,6 +234,8 @@ await check("an expired URL is renewed at the same second", async () => {
     deck.currentTime = 5;
   });
   await until(page, (old) => [...document.querySelectorAll("audio")].some((a) => a.currentSrc && a.currentSrc !== old && !a.paused && a.readyState >= 3), [...refused][0], "no fresh URL plays");
+  const at = await position(page);
+  expect(at >= 4.5 && at < 12, `it goes on at ${at} s instead of 5`);
   await page.unroute("**/*", refuse);
   trouble.console = trouble.console.filter((words) => !/403/.test(words));
 });

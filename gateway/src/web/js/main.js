@@ -237,7 +237,10 @@ async function showDoor() {
   root.dataset.route = "signin";
   const mine = turn;
   const door = await signin(app);
-  if (mine === turn) $("main").replaceChildren(door);
+  if (mine === turn) {
+    $("main").replaceChildren(door);
+    door.querySelector($("user").value ? "[type=submit]" : "#user").focus({ preventScroll: true });
+  }
   shown = "";
 }
 

@@ -13,8 +13,8 @@ const LEAD_IN = 7;
 const LEAD_OUT = 25.5;
 /** Tracks of "up next" on the stage; the queue has them all. */
 const NEXT_MAX = 6;
-/** Drops slower than this fill the chart's height. */
-const CHART_MS_MAX = 600;
+/** The slowest drop fills the height of the chart, unless it is quicker than this: quick drops stay low. */
+const CHART_MS_MIN = 150;
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -104,7 +104,8 @@ function needleMeter(player, drops) {
     setText(where, source(drop));
     parts.replaceChildren(...steps.map(([name, ms]) => h("span", { class: `part-${name}`, vars: { "--share": String(ms) } })));
     legend.replaceChildren(...steps.map(([name, ms]) => h("span", { class: `part-${name}`, text: `${names[name]} ${Math.round(ms)}` })));
-    chart.replaceChildren(...drops.list.map((one) => h("i", { vars: { "--tall": String(Math.min(1, one.ms / CHART_MS_MAX)) } })));
+    const slowest = Math.max(CHART_MS_MIN, ...drops.list.map((one) => one.ms));
+    chart.replaceChildren(...drops.list.map((one) => h("i", { vars: { "--tall": String(one.ms / slowest) } })));
   });
   return h("section", { class: "drop", "aria-labelledby": "drop-title" },
     h("div", { class: "drop-head" }, h("h3", { id: "drop-title", text: "Needle drop" }), chart),
