@@ -20,59 +20,12 @@ const DIGITS_64: usize = 11;
 #[error("not an identifier of this kind")]
 pub struct IdRefusal;
 
-/// One recording; stays when its file moves or is retagged.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TrackId([u8; DIGITS_128]);
-
-/// One playback: one listener, one track, once. Minted with the signed URL.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PlaybackId([u8; DIGITS_128]);
-
 /// A revision of a track's bytes: 1 to 16 base62 characters; changes when the bytes change.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Rev {
     // Unused bytes are zero, so that derived comparisons hold.
     text: [u8; Rev::MAX_CHARS],
     chars: u8,
-}
-
-impl TrackId {
-    /// Exactly 22 base62 characters.
-    pub fn parse(text: &str) -> Result<Self, IdRefusal> {
-        parse_22(text).map(Self)
-    }
-
-    /// The identifier made of the first 128 bits of a digest.
-    pub fn from_digest(digest: &[u8; 32]) -> Self {
-        Self(digits_of(first_128_bits(digest)))
-    }
-
-    /// The 22 characters.
-    pub fn as_str(&self) -> &str {
-        ascii(&self.0)
-    }
-}
-
-impl PlaybackId {
-    /// Exactly 22 base62 characters.
-    pub fn parse(text: &str) -> Result<Self, IdRefusal> {
-        parse_22(text).map(Self)
-    }
-
-    /// The identifier made of 16 random bytes; the caller brings the randomness.
-    pub fn from_random(random: [u8; 16]) -> Self {
-        Self(digits_of(u128::from_be_bytes(random)))
-    }
-
-    /// The identifier made of the first 128 bits of a digest.
-    pub fn from_digest(digest: &[u8; 32]) -> Self {
-        Self(digits_of(first_128_bits(digest)))
-    }
-
-    /// The 22 characters.
-    pub fn as_str(&self) -> &str {
-        ascii(&self.0)
-    }
 }
 
 impl Rev {
@@ -170,8 +123,75 @@ macro_rules! text_form {
     };
 }
 
-text_form!(TrackId);
-text_form!(PlaybackId);
+/// An identifier of 128 bits: from the beginning of a digest, or from randomness that the caller brings.
+macro_rules! id_128 {
+    ($(#[$meaning:meta])* $name:ident) => {
+        $(#[$meaning])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name([u8; DIGITS_128]);
+
+        impl $name {
+            /// Exactly 22 base62 characters.
+            pub fn parse(text: &str) -> Result<Self, IdRefusal> {
+                parse_22(text).map(Self)
+            }
+
+            /// The identifier made of the first 128 bits of a digest.
+            pub fn from_digest(digest: &[u8; 32]) -> Self {
+                Self(digits_of(first_128_bits(digest)))
+            }
+
+            /// The identifier made of 16 random bytes; the caller brings the randomness.
+            pub fn from_random(random: [u8; 16]) -> Self {
+                Self(digits_of(u128::from_be_bytes(random)))
+            }
+
+            /// The 22 characters.
+            pub fn as_str(&self) -> &str {
+                ascii(&self.0)
+            }
+        }
+
+        text_form!($name);
+    };
+}
+
+id_128! {
+    /// One recording; stays when its file moves or is retagged.
+    TrackId
+}
+id_128! {
+    /// One playback: one listener, one track, once. Minted with the signed URL.
+    PlaybackId
+}
+id_128! {
+    /// A person or a band, or whoever else is named as performing, writing or owning.
+    ArtistId
+}
+id_128! {
+    /// A release: an album, a single, a compilation.
+    ReleaseId
+}
+id_128! {
+    /// A podcast.
+    ShowId
+}
+id_128! {
+    /// One episode of a podcast.
+    EpisodeId
+}
+id_128! {
+    /// An ordered list of tracks that people edit.
+    PlaylistId
+}
+id_128! {
+    /// A listener's account. Never leaves in a signed URL.
+    AccountId
+}
+id_128! {
+    /// The public name of a credential: it lists and revokes, and never lets anybody in.
+    TokenId
+}
 text_form!(Rev);
 
 #[cfg(test)]

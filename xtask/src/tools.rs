@@ -21,9 +21,14 @@ const DEBIAN: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
     ("h2load", "nghttp2-client"),
     ("valgrind", "valgrind"),
+    ("xmllint", "libxml2-utils"),
+    (POSTGRES, "postgresql-15"),
     ("/usr/share/games/wesnoth/1.16/data/core/music", "wesnoth-1.16-music"),
     ("/usr/share/doc/python3-venv", "python3-venv"),
 ];
+
+/// Where Debian 12 keeps the server's programs; tests start clusters of their own with them.
+const POSTGRES: &str = "/usr/lib/postgresql/15/bin/postgres";
 
 /// What goes into the virtual environment: a QUIC client that nobody here wrote, HTTP/2 framing and single frames, the
 /// reader of metrics that scrapers agree with, and two judges of answers that know the standards.

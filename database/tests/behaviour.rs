@@ -1,0 +1,247 @@
+//! What every service relies on, on each database.
+
+use needledrop_database::testing::on_each;
+use needledrop_database::{Database, Error, Insert, Migration, Row, Script, Value};
+
+const TABLES: &[Migration] = &[
+    Migration {
+        version: 1,
+        name: "notes",
+        script: Script::Both(
+            "CREATE TABLE notes (id {key} NOT NULL, n BIGINT, x DOUBLE PRECISION, b {bytes}, PRIMARY KEY (id)) {clustered};",
+        ),
+    },
+    Migration {
+        version: 2,
+        name: "a word",
+        script: Script::Both("ALTER TABLE notes ADD COLUMN word TEXT; UPDATE notes SET word = 'old';"),
+    },
+];
+
+async fn migrated(database: &Database) {
+    database.migrate("notes", TABLES).await.unwrap();
+}
+
+async fn count(database: &Database) -> i64 {
+    first(database.row("SELECT count(*) FROM notes", vec![]).await.unwrap())
+}
+
+fn first(row: Option<Row>) -> i64 {
+    row.expect("a row").get(0).unwrap()
+}
+
+#[tokio::test]
+async fn values_come_back_as_they_went() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        let texts = ["", "O'Brien; DROP TABLE notes; --", "\"quoted\"", "日本語 🎵 ñ", "a\\b%_$1", "line\nbreak"];
+        for (n, text) in (0_i64..).zip(texts) {
+            let values = vec![text.into(), n.into(), 0.1.into(), vec![0_u8, 255].into(), Some("w").into()];
+            database
+                .execute("INSERT INTO notes (id, n, x, b, word) VALUES ($1, $2, $3, $4, $5)", values)
+                .await
+                .unwrap();
+        }
+        let rows = database.rows("SELECT id, n, x, b, word FROM notes ORDER BY n", vec![]).await.unwrap();
+        let back: Vec<String> = rows.iter().map(|row| row.get(0).unwrap()).collect();
+        assert_eq!(back, texts);
+        assert_eq!(rows[1].get::<u32>(1).unwrap(), 1);
+        assert_eq!(rows[1].get::<f64>(2).unwrap(), 0.1);
+        assert_eq!(rows[1].get::<Vec<u8>>(3).unwrap(), [0, 255]);
+        assert_eq!(rows[1].get::<Option<String>>(4).unwrap().as_deref(), Some("w"));
+        assert!(matches!(rows[1].get::<i64>(0), Err(Error::Column { index: 0, .. })));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nulls_of_each_type_are_nulls_and_numbers_out_of_range_are_errors() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        let nulls = vec!["a".into(), None::<i64>.into(), None::<f64>.into(), None::<Vec<u8>>.into()];
+        database.execute("INSERT INTO notes (id, n, x, b) VALUES ($1, $2, $3, $4)", nulls).await.unwrap();
+        let row = database.row("SELECT n, x, b, word, -1 + 0 * n FROM notes", vec![]).await.unwrap().unwrap();
+        assert_eq!(row.get::<Option<u64>>(0).unwrap(), None);
+        assert_eq!(row.get::<Option<f64>>(1).unwrap(), None);
+        assert_eq!(row.get::<Option<Vec<u8>>>(2).unwrap(), None);
+        assert_eq!(row.get::<Option<String>>(3).unwrap(), None);
+        database.execute("UPDATE notes SET n = $1", vec![(-1_i64).into()]).await.unwrap();
+        let row = database.row("SELECT n FROM notes", vec![]).await.unwrap().unwrap();
+        assert!(row.get::<u64>(0).is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_compare_byte_by_byte() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        let mut keys = ["b", "B", "a", "ä", "~", "aa", "é", "Z", "a b", "a-b"].map(String::from);
+        let values = keys.iter().map(Value::from).collect();
+        let insert = Insert { head: "INSERT INTO notes (id)", width: 1, tail: "" };
+        database_insert(&database, insert, values).await;
+        keys.sort();
+        let rows = database.rows("SELECT id FROM notes ORDER BY id", vec![]).await.unwrap();
+        let ordered: Vec<String> = rows.iter().map(|row| row.get(0).unwrap()).collect();
+        assert_eq!(ordered, keys);
+    })
+    .await;
+}
+
+async fn database_insert(database: &Database, insert: Insert, values: Vec<Value>) {
+    let mut transaction = database.transaction().await.unwrap();
+    transaction.insert(insert, values).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn many_rows_go_in_are_found_by_key_and_go_out() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        let insert = Insert {
+            head: "INSERT INTO notes (id, n)",
+            width: 2,
+            tail: "ON CONFLICT (id) DO UPDATE SET n = excluded.n",
+        };
+        let rows = |plus: i64| (0..1_337_i64).flat_map(|n| [Value::from(format!("k{n}")), (n + plus).into()]).collect();
+        database_insert(&database, insert, rows(0)).await;
+        database_insert(&database, insert, rows(5)).await;
+        assert_eq!(count(&database).await, 1_337);
+
+        let mut transaction = database.transaction().await.unwrap();
+        let keys: Vec<Value> = (0..700_i64).flat_map(|n| [Value::from(format!("k{n}")), (n + 5).into()]).collect();
+        let found = transaction.rows_in("SELECT n FROM notes WHERE (id, n) IN", 2, keys.clone(), "").await.unwrap();
+        assert_eq!(found.len(), 700);
+        assert_eq!(transaction.execute_in("DELETE FROM notes WHERE (id, n) IN", 2, keys).await.unwrap(), 700);
+        transaction.commit().await.unwrap();
+        assert_eq!(count(&database).await, 637);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_of_several_columns_do_not_walk_through_the_table() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        database.execute("CREATE INDEX notes_by ON notes (id, n)", vec![]).await.unwrap();
+        let insert = Insert { head: "INSERT INTO notes (id, n)", width: 2, tail: "" };
+        let rows = (0..20_000_i64).flat_map(|n| [Value::from(format!("k{n}")), n.into()]).collect();
+        database_insert(&database, insert, rows).await;
+        database.analyze().await.unwrap();
+        let keys: Vec<Value> = (0..2_000_i64).flat_map(|n| [Value::from(format!("k{n}")), n.into()]).collect();
+        let mut transaction = database.transaction().await.unwrap();
+        let begun = std::time::Instant::now();
+        assert_eq!(transaction.execute_in("DELETE FROM notes WHERE (id, n) IN", 2, keys).await.unwrap(), 2_000);
+        // Walking takes several seconds here, finding some hundredths of one.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(2), "{:?}", begun.elapsed());
+        transaction.commit().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_committed_never_was() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        let mut transaction = database.transaction().await.unwrap();
+        transaction.execute("INSERT INTO notes (id) VALUES ($1)", vec!["a".into()]).await.unwrap();
+        drop(transaction);
+        assert_eq!(count(&database).await, 0);
+        database.execute("INSERT INTO notes (id) VALUES ($1)", vec!["a".into()]).await.unwrap();
+        let twice = database.execute("INSERT INTO notes (id) VALUES ($1)", vec!["a".into()]).await.unwrap_err();
+        assert!(twice.is_unique_violation() && !twice.is_transient(), "{twice}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_snapshot_stays_at_its_moment_and_cannot_write() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        let mut snapshot = database.snapshot().await.unwrap();
+        assert_eq!(first(snapshot.row("SELECT count(*) FROM notes", vec![]).await.unwrap()), 0);
+        database.execute("INSERT INTO notes (id) VALUES ($1)", vec!["a".into()]).await.unwrap();
+        assert_eq!(first(snapshot.row("SELECT count(*) FROM notes", vec![]).await.unwrap()), 0);
+        assert_eq!(count(&database).await, 1);
+        assert!(snapshot.execute("DELETE FROM notes", vec![]).await.is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn exclusive_sections_do_not_lose_updates() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        database.execute("INSERT INTO notes (id, n) VALUES ('a', 0)", vec![]).await.unwrap();
+        let tasks = (0..8).map(|_| {
+            let database = database.clone();
+            tokio::spawn(async move {
+                let mut transaction = database.transaction().await.unwrap();
+                transaction.exclusive("count").await.unwrap();
+                let n = first(transaction.row("SELECT n FROM notes", vec![]).await.unwrap());
+                tokio::task::yield_now().await;
+                transaction.execute("UPDATE notes SET n = $1", vec![(n + 1).into()]).await.unwrap();
+                transaction.commit().await.unwrap();
+            })
+        });
+        for task in tasks.collect::<Vec<_>>() {
+            task.await.unwrap();
+        }
+        assert_eq!(first(database.row("SELECT n FROM notes", vec![]).await.unwrap()), 8);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn migrations_go_step_by_step_and_keep_the_data() {
+    on_each(|database, place| async move {
+        let first = database.migrate("notes", &TABLES[..1]).await.unwrap();
+        assert_eq!((first.from, first.to), (0, 1));
+        database.execute("INSERT INTO notes (id) VALUES ('kept')", vec![]).await.unwrap();
+        let other = Database::open(&place).await.unwrap();
+        let (one, two) = tokio::join!(database.migrate("notes", TABLES), other.migrate("notes", TABLES));
+        let mut froms = [one.unwrap().from, two.unwrap().from];
+        froms.sort();
+        assert_eq!(froms, [1, 2], "one applied the step, the other waited and found it");
+        let row = database.row("SELECT id, word FROM notes", vec![]).await.unwrap().unwrap();
+        assert_eq!((row.get::<String>(0).unwrap(), row.get::<String>(1).unwrap()), ("kept".into(), "old".into()));
+        other.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_newer_or_edited_schema_is_refused_with_what_to_do() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        let newer = database.migrate("notes", &TABLES[..1]).await.unwrap_err();
+        assert!(matches!(newer, Error::Newer { found: 2, known: 1, .. }));
+        assert!(newer.to_string().contains("run the newer needledrop"), "{newer}");
+        let mut edited = TABLES.to_vec();
+        edited[0].script = Script::Both("CREATE TABLE notes (id TEXT)");
+        assert!(matches!(database.migrate("notes", &edited).await, Err(Error::Edited { version: 1, .. })));
+        // Another service's versions are its own.
+        let other = [Migration { version: 1, name: "other", script: Script::Both("CREATE TABLE other (id BIGINT)") }];
+        assert_eq!(database.migrate("other", &other).await.unwrap().to, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_migration_leaves_nothing() {
+    on_each(|database, _| async move {
+        let mut broken = TABLES.to_vec();
+        broken[1].script = Script::Both("CREATE TABLE half (id BIGINT); INSERT INTO nowhere VALUES (1);");
+        let failed = database.migrate("notes", &broken).await.unwrap_err();
+        assert!(matches!(failed, Error::Migration { version: 2, .. }), "{failed}");
+        migrated(&database).await;
+        assert_eq!(count(&database).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_place_that_is_none_is_named() {
+    let error = Database::open("/nonexistent/folder/c.db").await.unwrap_err();
+    assert!(error.to_string().contains("/nonexistent/folder/c.db"), "{error}");
+}

@@ -1,0 +1,138 @@
+//! Listening: grants, the play queue, and the devices.
+
+use needledrop_core::{PlaybackId, TrackId, UnixSeconds};
+
+use super::{Error, Playback, locked, random};
+use crate::account::DisplayName;
+use crate::caller::Caller;
+use crate::devices::{Device, SEEN_WRITTEN_EVERY_SECONDS};
+use crate::grant::{Asked, Edge, Grant, Listener, TrackFacts, decide, grant};
+use crate::plays::{Play, PlayKey, Start};
+use crate::queue::{Queue, UnixMs};
+use crate::scope::Scope;
+use crate::uid::pseudonym;
+
+/// A request for a grant.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// What is to be heard.
+    pub track: TrackFacts<'a>,
+    /// What will be heard after it, as far as anybody knows.
+    pub next: Option<TrackFacts<'a>>,
+    /// In which form.
+    pub asked: Asked,
+    /// From where.
+    pub start: Start,
+    /// On which device; the client of the credential where it does not say.
+    pub device: Option<&'a DisplayName>,
+}
+
+impl Playback {
+    /// The right to hear a track, as signed URLs for these edges, best first. Not to be cached.
+    ///
+    /// # Errors
+    /// The credential does not allow listening, or the track may not be heard.
+    pub async fn grant(
+        &self,
+        caller: &Caller,
+        ask: &Ask<'_>,
+        edges: &[Edge<'_>],
+        now: UnixSeconds,
+    ) -> Result<Grant, Error> {
+        caller.may(Scope::Streaming)?;
+        let account = caller.account();
+        let decided = decide(account, &ask.track, &ask.asked, now)?;
+        let client = ask.device.unwrap_or(caller.client()).clone();
+        let key = PlayKey { account: account.id, client, track: ask.track.id };
+        let playback = self.playback_id(key, ask.start, now).await?;
+        let listener = Listener { account, pseudonym: pseudonym(&self.key, account.id, now), playback };
+        Ok(grant(&listener, &ask.track, ask.next.as_ref(), decided, edges, now)?)
+    }
+
+    async fn playback_id(&self, key: PlayKey, start: Start, now: UnixSeconds) -> Result<PlaybackId, Error> {
+        if start == Start::Resume
+            && !locked(&self.plays).knows(&key, now)
+            && let Some(play) = self.store.play(&key).await?
+        {
+            locked(&self.plays).remember(key.clone(), play, now);
+        }
+        let settled = locked(&self.plays).settle(&key, start, now, random()?);
+        if settled.is_news {
+            self.writer.play(key, Some(Play { id: settled.id, granted: now })).await;
+        }
+        Ok(settled.id)
+    }
+
+    /// The track was heard to its end on this device: hearing it once more is another play.
+    pub async fn heard(&self, caller: &Caller, device: Option<&DisplayName>, track: TrackId) {
+        let client = device.unwrap_or(caller.client()).clone();
+        let key = PlayKey { account: caller.account().id, client, track };
+        locked(&self.plays).end(key.clone());
+        self.writer.play(key, None).await;
+    }
+
+    /// The play queue.
+    ///
+    /// # Errors
+    /// The credential does not allow it.
+    pub async fn queue(&self, caller: &Caller) -> Result<Option<Queue>, Error> {
+        caller.may(Scope::PlaybackRead)?;
+        Ok(self.store.queue(caller.account().id).await?)
+    }
+
+    /// A device says what the queue is: it becomes so, unless a later word is there. False if that one stays.
+    ///
+    /// # Errors
+    /// The credential does not allow it, or the queue is none.
+    pub async fn set_queue(&self, caller: &Caller, said: Queue, now: UnixMs) -> Result<bool, Error> {
+        caller.may(Scope::PlaybackModify)?;
+        let queue = said.checked(now)?;
+        match self.store.write_queue(caller.account().id, &queue).await {
+            // The account was removed a moment ago.
+            Err(error) if error.is_foreign_key_violation() => Err(Error::WrongCredential),
+            written => Ok(written?),
+        }
+    }
+
+    /// The devices of the account, the last seen first.
+    ///
+    /// # Errors
+    /// The credential does not allow it.
+    pub async fn devices(&self, caller: &Caller) -> Result<Vec<Device>, Error> {
+        caller.may(Scope::PlaybackRead)?;
+        Ok(self.store.devices(caller.account().id).await?)
+    }
+
+    /// The account's device of this name asked for something. Written at most every minute.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn device_seen(&self, caller: &Caller, name: DisplayName, now: UnixSeconds) -> Result<(), Error> {
+        let account = caller.account().id;
+        let place = (account, name.clone());
+        let fresh = |(client, seen): &(DisplayName, UnixSeconds)| {
+            client == caller.client() && now.since(*seen) < SEEN_WRITTEN_EVERY_SECONDS
+        };
+        if locked(&self.sightings).get(&place).is_some_and(fresh) {
+            return Ok(());
+        }
+        let device = Device { name, client: caller.client().clone(), seen: now };
+        match self.store.device_seen(account, device).await {
+            Err(error) if error.is_foreign_key_violation() => return Err(Error::WrongCredential),
+            written => written?,
+        }
+        locked(&self.sightings).put(place, (caller.client().clone(), now));
+        Ok(())
+    }
+
+    /// Forgets a device.
+    ///
+    /// # Errors
+    /// The credential does not allow it, or there is none of that name.
+    pub async fn forget_device(&self, caller: &Caller, name: &DisplayName) -> Result<(), Error> {
+        caller.may(Scope::PlaybackModify)?;
+        let forgotten = self.store.forget_device(caller.account().id, name).await?;
+        locked(&self.sightings).pop(&(caller.account().id, name.clone()));
+        if forgotten { Ok(()) } else { Err(Error::NotFound) }
+    }
+}

@@ -1,0 +1,65 @@
+//! The devices of each account.
+
+use needledrop_core::{AccountId, UnixSeconds};
+use needledrop_database::{Error, Row, Transaction};
+
+use super::Store;
+use super::read::parsed;
+use crate::account::DisplayName;
+use crate::devices::{self, Device};
+
+impl Store {
+    /// The devices of an account, the last seen first.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn devices(&self, account: AccountId) -> Result<Vec<Device>, Error> {
+        let mut snapshot = self.database.snapshot().await?;
+        known(&mut snapshot, account).await
+    }
+
+    /// A device was seen: what [`devices::seen`] says becomes so.
+    ///
+    /// # Errors
+    /// The database refuses, or the account is gone (a foreign key).
+    pub async fn device_seen(&self, account: AccountId, device: Device) -> Result<(), Error> {
+        let mut transaction = self.database.transaction().await?;
+        transaction.exclusive("playback devices").await?;
+        let Some(change) = devices::seen(&known(&mut transaction, account).await?, device) else { return Ok(()) };
+        for name in &change.forget {
+            forget(&mut transaction, account, name).await?;
+        }
+        let sql = "INSERT INTO account_devices (account, name, client, seen) VALUES ($1, $2, $3, $4) \
+                   ON CONFLICT (account, name) DO UPDATE SET client = excluded.client, seen = excluded.seen";
+        let Device { name, client, seen } = change.write;
+        let values = vec![account.as_str().into(), name.as_str().into(), client.as_str().into(), seen.0.into()];
+        transaction.execute(sql, values).await?;
+        transaction.commit().await
+    }
+
+    /// Forgets a device; false if the account has none of that name.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn forget_device(&self, account: AccountId, name: &DisplayName) -> Result<bool, Error> {
+        let mut transaction = self.database.transaction().await?;
+        let forgotten = forget(&mut transaction, account, name).await?;
+        transaction.commit().await?;
+        Ok(forgotten == 1)
+    }
+}
+
+async fn forget(transaction: &mut Transaction, account: AccountId, name: &DisplayName) -> Result<u64, Error> {
+    let sql = "DELETE FROM account_devices WHERE account = $1 AND name = $2";
+    transaction.execute(sql, vec![account.as_str().into(), name.as_str().into()]).await
+}
+
+async fn known(transaction: &mut Transaction, account: AccountId) -> Result<Vec<Device>, Error> {
+    let sql = "SELECT name, client, seen FROM account_devices WHERE account = $1 ORDER BY seen DESC, name";
+    transaction.rows(sql, vec![account.as_str().into()]).await?.iter().map(device).collect()
+}
+
+fn device(row: &Row) -> Result<Device, Error> {
+    let name = |index| parsed(row, index, |text| DisplayName::parse(text).ok());
+    Ok(Device { name: name(0)?, client: name(1)?, seen: UnixSeconds(row.get(2)?) })
+}
