@@ -48,6 +48,10 @@ pub struct Up {
     pub cache_size: Option<String>,
     /// The edge's admin port, on loopback; none without it.
     pub admin: Option<SocketAddr>,
+    /// Catalog, search, accounts and the player that uses them, in place of the simple page.
+    pub accounts: bool,
+    /// Where they are kept: a `postgres://` URL; without it a SQLite file in the data folder.
+    pub database: Option<String>,
     /// Who may ask how often: for page, calls and audio together.
     pub limits: Limits,
 }

@@ -3,14 +3,17 @@
 use http::{Response, StatusCode, uri::Authority};
 use needledrop_core::Problem;
 use needledrop_edge::Edge;
+use needledrop_gateway::Gateway;
 use needledrop_http::{Body, Handler, Request, problem};
 
-use crate::{api::Api, page};
+use crate::{api::Api, clock, page};
 
 /// The page, its calls and the edge under one address.
 pub struct Front {
-    /// The calls.
+    /// The calls, where there are no accounts.
     pub api: Api,
+    /// Calls and player with accounts.
+    pub gateway: Option<Gateway>,
     /// Audio and artwork.
     pub edge: Edge,
     /// Hosts that page and calls answer to; empty for all. On loopback this keeps a hostile
@@ -38,6 +41,10 @@ impl Handler for Front {
         !is_audio(request) || self.edge.allows_early(request)
     }
 
+    fn wants_body(&self, request: &Request) -> bool {
+        self.gateway.as_ref().is_some_and(|gateway| gateway.wants_body(request))
+    }
+
     async fn call(&self, request: Request) -> Response<Body> {
         let path = request.uri.path();
         if is_audio(&request) {
@@ -51,6 +58,9 @@ impl Handler for Front {
             let title = "This host is not served here";
             let said = Problem::new("host", title, StatusCode::MISDIRECTED_REQUEST.as_u16());
             return problem(&said.with_detail("Use localhost, or start with --public-url for another name"));
+        }
+        if let Some(gateway) = &self.gateway {
+            return gateway.answer(&request, clock::now()).await;
         }
         if path.starts_with("/v1/") {
             return self.api.answer(&request);

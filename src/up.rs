@@ -20,7 +20,15 @@ use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Id
 use needledrop_origin::{Origin, Vault};
 
 use crate::{
-    admin, api::Api, config, edge, front::Front, keyfile, listing::Listing, origin, serve, source::Source,
+    accounts::{self, Accounts},
+    admin,
+    api::Api,
+    config, edge,
+    front::Front,
+    keyfile,
+    listing::Listing,
+    origin, serve,
+    source::Source,
     upstreams::Plan,
 };
 
@@ -63,6 +71,14 @@ pub struct Args {
     /// Admin port of the edge, plain HTTP on loopback [default: none]
     #[arg(long, env = "NEEDLEDROP_ADMIN", value_name = "ADDR")]
     admin: Option<SocketAddr>,
+
+    /// Catalog, search, accounts and the player that uses them, in place of the simple page (preview)
+    #[arg(long, env = "NEEDLEDROP_ACCOUNTS")]
+    accounts: bool,
+
+    /// Where accounts and catalog are kept, postgres://USER@HOST/NAME [default: a SQLite file in the data folder]
+    #[arg(long, env = "NEEDLEDROP_DATABASE", value_name = "URL", requires = "accounts")]
+    database: Option<String>,
 }
 
 impl Args {
@@ -74,6 +90,8 @@ impl Args {
         config.listen = self.listen.or(config.listen);
         config.tls_listen = self.tls_listen.or(config.tls_listen);
         config.admin = self.admin.or(config.admin);
+        config.accounts |= self.accounts;
+        config.database = self.database.clone().or(config.database.take());
         config.public_url = self.public_url.clone().or(config.public_url.take());
         config.certs = self.certs.clone().or(config.certs.take());
         config.cache_size = self.cache_size.clone().or(config.cache_size.take()).or(Some(edge::CACHE_SIZE.into()));
@@ -111,11 +129,27 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         let doors = open_doors(&config, &certificates)?;
         let ingesting = Arc::new(AtomicBool::new(source.has_work()));
         let addresses = Addresses::of(&doors);
+        let hosts = addresses.hosts(public_url.as_deref());
+        let wish = accounts::Wish {
+            data,
+            database: config.database.as_deref(),
+            public_url: public_url.as_deref(),
+            is_local: !hosts.is_empty(),
+        };
+        let (gateway, first_password, following) = match config.accounts {
+            false => (None, None, None),
+            true => {
+                let (opened, follower) = Accounts::open(wish, keys.clone(), ingesting.clone()).await?;
+                let following = tokio::spawn(follower.follow(listing.clone()));
+                (Some(opened.gateway), opened.one_time_password, Some(following))
+            }
+        };
         let front = Front {
+            gateway,
             api: Api::new(listing.clone(), keys.clone(), public_url.clone(), ingesting.clone()),
             edge: Edge::new("needledrop".into(), keys.clone(), vec!["/art/".into()], shelf.clone())
                 .limited(config.limits.admission()?),
-            hosts: addresses.hosts(public_url.as_deref()),
+            hosts,
         };
         shelf.metrics.add_doors(doors.counters());
         let admin_running = office.open("needledrop", &shelf, &keys, Sockets::default())?;
@@ -126,12 +160,16 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
             tokio::spawn(serve::on_hangup(Arc::new(move || origin::reload(&certificates)))),
         ];
         tell(&addresses, listing.now().tracks.len(), &source, &certs);
+        if let Some(password) = first_password {
+            println!("  admin     sign in as admin with {password} (shown once; it asks for another)\n");
+        }
         let stop = Arc::new(AtomicBool::new(false));
         let maker = source.start(stop.clone(), ingesting);
         stops.come().await;
         eprintln!("\nstopping");
         stop.store(true, Ordering::Relaxed);
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        following.iter().for_each(tokio::task::JoinHandle::abort);
         serve::drain(vec![running, origin], DRAIN).await;
         drop(admin_running);
         if let Some(maker) = maker {

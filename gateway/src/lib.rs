@@ -1,3 +1,56 @@
 //! The gateway: the public API, OpenSubsonic, the web player and the operator page.
+//!
+//! One [`Gateway`] answers everything that is not sound or artwork. [`house`] is what it serves from, [`who`] says who
+//! asks, [`api`] is `/v1`, [`subsonic`] is `/rest`, [`web`] the player's files. What a call gives is decided by the services; here it becomes HTTP,
+//! and only here.
 
+pub mod answer;
+pub mod api;
+pub mod documents;
+pub mod files;
+pub mod house;
+pub mod query;
+pub mod shapes;
+pub mod subsonic;
 pub mod web;
+pub mod who;
+
+use http::{Method, Response};
+use needledrop_core::{Problem, UnixSeconds};
+use needledrop_http::{Body, Request, problem};
+
+pub use documents::Documents;
+pub use house::House;
+
+/// Everything that is not sound or artwork.
+pub struct Gateway {
+    house: House,
+    files: files::Files,
+}
+
+impl Gateway {
+    /// A gateway to this house. Audio may come from `public_url`, where that is not the page's own address.
+    pub fn new(house: House, public_url: Option<&str>) -> Self {
+        Self { house, files: files::Files::new(public_url) }
+    }
+
+    /// Whether the body of a request is wanted.
+    pub fn wants_body(&self, request: &Request) -> bool {
+        let path = request.uri.path();
+        let is_ours = path.starts_with("/v1/") || path.starts_with("/rest/");
+        is_ours && !matches!(request.method, Method::GET | Method::HEAD)
+    }
+
+    /// The answer to a request.
+    pub async fn answer(&self, request: &Request, now: UnixSeconds) -> Response<Body> {
+        let path = request.uri.path();
+        if let Some(call) = path.strip_prefix("/v1/") {
+            return api::answer(&self.house, request, call, now).await;
+        }
+        if path.starts_with("/rest/") {
+            return subsonic::answer(&self.house, request, now).await;
+        }
+        let nothing = || problem(&Problem::new("not-found", "There is nothing here", 404));
+        self.files.answer(request).unwrap_or_else(nothing)
+    }
+}

@@ -1,0 +1,136 @@
+//! Artists, albums and tracks: one by one, and in lists.
+
+use needledrop_catalog::model::ReleaseKind;
+use needledrop_catalog::store::{ArtistList, At, ReleaseList, TrackList};
+use needledrop_core::{ArtistId, Problem, ReleaseId, TrackId};
+use serde_json::{Value, json};
+
+use super::{Call, no_such};
+use crate::answer::{Answer, Reply, failed};
+use crate::query::wrong;
+use crate::shapes::{self, Listed};
+
+/// Tracks of an album that come with it, and of an artist's best.
+const ALBUM_TRACKS: u64 = 50;
+const TOP_TRACKS: usize = 10;
+/// Things on a shelf of the first page.
+const SHELF: usize = 20;
+
+pub(super) async fn artist(call: &Call<'_>, id: &str) -> Reply {
+    let id = artist_id(id)?;
+    let found = call.house.catalog.artist(id).await.map_err(|error| failed(&error))?;
+    Ok(Answer::Entity(shapes::artist(&*found.ok_or_else(|| no_such("artist"))?)))
+}
+
+pub(super) async fn album(call: &Call<'_>, id: &str) -> Reply {
+    let id = release_id(id)?;
+    let found = call.house.catalog.release(id).await.map_err(|error| failed(&error))?;
+    let mut shape = shapes::album(&*found.ok_or_else(|| no_such("album"))?);
+    shape["tracks"] = tracks_on(call, id, ALBUM_TRACKS, 0).await?;
+    Ok(Answer::Entity(shape))
+}
+
+pub(super) async fn track(call: &Call<'_>, id: &str) -> Reply {
+    let found = call.house.catalog.track(track_id(id)?).await.map_err(|error| failed(&error))?;
+    Ok(Answer::Entity(shapes::track(&*found.ok_or_else(|| no_such("track"))?)))
+}
+
+pub(super) async fn album_tracks(call: &Call<'_>, id: &str) -> Reply {
+    Ok(Answer::Entity(tracks_on(call, release_id(id)?, call.limit()?, call.offset()?).await?))
+}
+
+async fn tracks_on(call: &Call<'_>, id: ReleaseId, limit: u64, offset: u64) -> Result<Value, Problem> {
+    list_tracks(call, &TrackList::OnRelease(id), &format!("/v1/albums/{id}/tracks"), limit, offset).await
+}
+
+pub(super) async fn tracks(call: &Call<'_>) -> Reply {
+    let (order, list) = match call.params.text("order") {
+        None | Some("name") => ("name", TrackList::ByName),
+        Some("newest") => ("newest", TrackList::Newest),
+        Some("played") => ("played", TrackList::MostPlayed),
+        Some(_) => return Err(wrong("order", "it is name, newest or played")),
+    };
+    let href = format!("/v1/tracks?order={order}");
+    Ok(Answer::Entity(list_tracks(call, &list, &href, call.limit()?, call.offset()?).await?))
+}
+
+pub(super) async fn top_tracks(call: &Call<'_>, id: &str) -> Reply {
+    let list = TrackList::OfArtist(artist_id(id)?);
+    let page = call.house.catalog.list_tracks(&list, &At::Offset(0), TOP_TRACKS).await;
+    let page = page.map_err(|error| failed(&error))?;
+    let tracks: Vec<_> = page.items.iter().map(|track| shapes::track(track)).collect();
+    Ok(Answer::Entity(json!({ "tracks": tracks })))
+}
+
+pub(super) async fn albums(call: &Call<'_>) -> Reply {
+    let (order, list) = match call.params.text("order") {
+        None | Some("name") => ("name", ReleaseList::ByName),
+        Some("newest") => ("newest", ReleaseList::Newest),
+        Some("played") => ("played", ReleaseList::MostPlayed),
+        Some(_) => return Err(wrong("order", "it is name, newest or played")),
+    };
+    list_albums(call, &list, &format!("/v1/albums?order={order}")).await
+}
+
+pub(super) async fn albums_of(call: &Call<'_>, id: &str) -> Reply {
+    let id = artist_id(id)?;
+    let groups = call.params.text("include_groups");
+    let kind = match groups {
+        Some("album") => Some(ReleaseKind::Album),
+        Some("compilation") => Some(ReleaseKind::Compilation),
+        _ => None,
+    };
+    let more = groups.filter(|_| kind.is_some()).map(|groups| format!("?include_groups={groups}")).unwrap_or_default();
+    list_albums(call, &ReleaseList::OfArtist(id, kind), &format!("/v1/artists/{id}/albums{more}")).await
+}
+
+pub(super) async fn artists(call: &Call<'_>) -> Reply {
+    let (limit, offset) = (call.limit()?, call.offset()?);
+    let page = call.house.catalog.list_artists(&ArtistList::ByName, &At::Offset(offset), limit as usize).await;
+    let page = page.map_err(|error| failed(&error))?;
+    let listed = Listed { href: "/v1/artists", limit, offset, total: page.total };
+    Ok(Answer::Entity(listed.page(page.items.iter().map(|artist| shapes::artist(artist)).collect())))
+}
+
+/// The first page: what came last, and what is played most.
+pub(super) async fn home(call: &Call<'_>) -> Reply {
+    let catalog = &call.house.catalog;
+    let start = At::Offset(0);
+    let newest = catalog.list_releases(&ReleaseList::Newest, &start, SHELF).await.map_err(|error| failed(&error))?;
+    let played = catalog.list_tracks(&TrackList::MostPlayed, &start, SHELF).await.map_err(|error| failed(&error))?;
+    let albums: Vec<_> = newest.items.iter().map(|release| shapes::album(release)).collect();
+    let popular: Vec<_> = played.items.iter().filter(|track| track.plays > 0).map(|t| shapes::track(t)).collect();
+    let mut shelves = vec![json!({ "id": "recent", "title": "Recently added", "albums": albums })];
+    if !popular.is_empty() {
+        shelves.push(json!({ "id": "popular", "title": "Most played", "tracks": popular }));
+    }
+    Ok(Answer::Private(json!({ "shelves": shelves })))
+}
+
+async fn list_albums(call: &Call<'_>, list: &ReleaseList, href: &str) -> Reply {
+    let (limit, offset) = (call.limit()?, call.offset()?);
+    let page = call.house.catalog.list_releases(list, &At::Offset(offset), limit as usize).await;
+    let page = page.map_err(|error| failed(&error))?;
+    let listed = Listed { href, limit, offset, total: page.total };
+    Ok(Answer::Entity(listed.page(page.items.iter().map(|release| shapes::album(release)).collect())))
+}
+
+async fn list_tracks(call: &Call<'_>, list: &TrackList, href: &str, limit: u64, offset: u64) -> Result<Value, Problem> {
+    let page = call.house.catalog.list_tracks(list, &At::Offset(offset), limit as usize).await;
+    let page = page.map_err(|error| failed(&error))?;
+    let listed = Listed { href, limit, offset, total: page.total };
+    Ok(listed.page(page.items.iter().map(|track| shapes::track(track)).collect()))
+}
+
+fn artist_id(text: &str) -> Result<ArtistId, Problem> {
+    ArtistId::parse(text).map_err(|_| no_such("artist"))
+}
+
+fn release_id(text: &str) -> Result<ReleaseId, Problem> {
+    ReleaseId::parse(text).map_err(|_| no_such("album"))
+}
+
+/// A track's id out of a path.
+pub(super) fn track_id(text: &str) -> Result<TrackId, Problem> {
+    TrackId::parse(text).map_err(|_| no_such("track"))
+}

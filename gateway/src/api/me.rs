@@ -1,0 +1,160 @@
+//! The caller's own: profile, queue, devices, credentials.
+
+use needledrop_core::{TokenId, TrackId};
+use needledrop_playback::account::Account;
+use needledrop_playback::queue::Repeat;
+use needledrop_playback::token::{Kind, Token};
+use needledrop_playback::{Caller, DisplayName, Issued, Queue, Scopes, UnixMs};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{Call, created, no_such};
+use crate::answer::{Answer, Reply, refused};
+use crate::query::wrong;
+
+/// An account as its owner sees it.
+pub(super) fn user(account: &Account) -> Value {
+    json!({
+        "id": account.id.as_str(),
+        "user": account.name.as_str(),
+        "display_name": account.shown_as.as_str(),
+        "type": "user",
+        "uri": format!("needledrop:user:{}", account.id),
+        "href": "/v1/me",
+        "external_urls": {},
+        "images": [],
+        "product": account.plan.name(),
+        "plan": account.plan.name(),
+        "country": account.territory.map(|territory| territory.as_str().to_owned()),
+        "is_admin": account.is_admin,
+        "must_change_password": account.must_change_password,
+    })
+}
+
+pub(super) fn profile(caller: &Caller) -> Answer {
+    Answer::Private(user(caller.account()))
+}
+
+#[derive(Deserialize)]
+struct NewPassword {
+    old: String,
+    new: String,
+}
+
+pub(super) async fn change_password(call: &Call<'_>, caller: &Caller) -> Reply {
+    let said: NewPassword = call.body()?;
+    let address = call.request.peer.client;
+    let changed = call.house.playback.change_password(caller, &said.old, &said.new, address, call.now).await;
+    changed.map(|()| Answer::Nothing).map_err(|error| refused(&error))
+}
+
+pub(super) async fn queue(call: &Call<'_>, caller: &Caller) -> Reply {
+    let known = call.house.playback.queue(caller).await.map_err(|error| refused(&error))?;
+    Ok(Answer::Private(known.map_or_else(|| json!({ "items": [], "index": 0, "position_ms": 0, "changed": 0 }), shown)))
+}
+
+fn shown(queue: Queue) -> Value {
+    json!({
+        "items": queue.items.iter().map(TrackId::as_str).collect::<Vec<_>>(),
+        "index": queue.index,
+        "position_ms": queue.position_ms,
+        "changed": queue.changed.0,
+        "playing": queue.playing,
+        "shuffle": queue.shuffle,
+        "repeat": queue.repeat.name(),
+        "client": queue.client.as_str(),
+    })
+}
+
+#[derive(Deserialize)]
+struct SaidQueue {
+    items: Vec<TrackId>,
+    #[serde(default)]
+    index: u32,
+    #[serde(default)]
+    position_ms: u64,
+    changed: u64,
+    #[serde(default)]
+    playing: bool,
+    #[serde(default)]
+    shuffle: bool,
+    #[serde(default)]
+    repeat: Option<String>,
+}
+
+pub(super) async fn set_queue(call: &Call<'_>, caller: &Caller) -> Reply {
+    let said: SaidQueue = call.body()?;
+    let repeat = match said.repeat.as_deref() {
+        None => Repeat::Off,
+        Some(name) => Repeat::from_name(name).ok_or_else(|| wrong("repeat", "it is off, track or queue"))?,
+    };
+    let queue = Queue {
+        changed: UnixMs(said.changed),
+        client: caller.client().clone(),
+        index: said.index,
+        position_ms: said.position_ms,
+        playing: said.playing,
+        shuffle: said.shuffle,
+        repeat,
+        items: said.items,
+    };
+    let now = UnixMs(call.now.0.saturating_mul(1_000).saturating_add(999));
+    let taken = call.house.playback.set_queue(caller, queue, now).await.map_err(|error| refused(&error))?;
+    // Another device has said something later: the client reads that.
+    Ok(Answer::Private(json!({ "taken": taken })))
+}
+
+pub(super) async fn devices(call: &Call<'_>, caller: &Caller) -> Reply {
+    let known = call.house.playback.devices(caller).await.map_err(|error| refused(&error))?;
+    let devices: Vec<_> = known
+        .iter()
+        .map(|device| json!({ "name": device.name.as_str(), "client": device.client.as_str(), "seen": device.seen.0 }))
+        .collect();
+    Ok(Answer::Private(json!({ "devices": devices })))
+}
+
+pub(super) async fn credentials(call: &Call<'_>, caller: &Caller) -> Reply {
+    let known = call.house.playback.tokens(caller).await.map_err(|error| refused(&error))?;
+    let items: Vec<_> = known.iter().map(|token| credential(token, caller)).collect();
+    Ok(Answer::Private(json!({ "items": items })))
+}
+
+fn credential(token: &Token, caller: &Caller) -> Value {
+    json!({
+        "id": token.id.as_str(),
+        "kind": token.kind.name(),
+        "client": token.client.as_str(),
+        "created": token.created.0,
+        "last_used": token.last_used.map(|used| used.0),
+        "expires": token.expires.map(|expires| expires.0),
+        "is_this_one": token.id == caller.token(),
+    })
+}
+
+#[derive(Deserialize)]
+struct NewCredential {
+    /// `app-password` for Subsonic clients, `api-key` for programs.
+    kind: String,
+    client: String,
+}
+
+pub(super) async fn new_credential(call: &Call<'_>, caller: &Caller) -> Reply {
+    let wish: NewCredential = call.body()?;
+    let client = DisplayName::parse(&wish.client).map_err(|error| refused(&error.into()))?;
+    let playback = &call.house.playback;
+    let issued = match Kind::from_name(&wish.kind) {
+        Some(Kind::AppPassword) => playback.make_app_password(caller, client, call.now).await,
+        Some(Kind::ApiKey) => playback.make_api_key(caller, Scopes::player(), client, call.now).await,
+        _ => return Err(wrong("kind", "it is app-password or api-key")),
+    };
+    let Issued { secret, token, .. } = issued.map_err(|error| refused(&error))?;
+    let mut said = credential(&token, caller);
+    said["secret"] = json!(secret.expose());
+    created(said)
+}
+
+pub(super) async fn revoke(call: &Call<'_>, caller: &Caller, id: &str) -> Reply {
+    let id = TokenId::parse(id).map_err(|_| no_such("credential"))?;
+    let revoked = call.house.playback.revoke(caller, id).await;
+    revoked.map(|()| Answer::Nothing).map_err(|error| refused(&error))
+}

@@ -1,0 +1,81 @@
+//! Signing in and out.
+
+use http::header::SET_COOKIE;
+use http::{HeaderValue, StatusCode};
+use needledrop_playback::token::Secret;
+use needledrop_playback::{Caller, DisplayName, Issued};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{Call, whole};
+use crate::answer::{Answer, Reply, failed, refused};
+use crate::who::COOKIE_NAME;
+
+/// The name and password that stand for the demo account where there is one.
+const DEMO: &str = "demo";
+/// The client of a session whose browser says nothing better.
+const WEB: &str = "web player";
+
+#[derive(Deserialize)]
+struct SignIn {
+    user: String,
+    password: String,
+    /// Also returns the secret, for a program that keeps no cookies.
+    #[serde(default)]
+    bearer: bool,
+    #[serde(default)]
+    client: Option<String>,
+}
+
+/// `POST /v1/session`.
+pub(super) async fn begin(call: &Call<'_>) -> Reply {
+    let wish: SignIn = call.body()?;
+    let client = wish.client.as_deref().unwrap_or(WEB);
+    let playback = &call.house.playback;
+    let issued = if call.house.has_demo && wish.user == DEMO && wish.password == DEMO {
+        let client = DisplayName::parse(client).map_err(|error| refused(&error.into()))?;
+        playback.demo(&client, call.now).await
+    } else {
+        playback.sign_in(&wish.user, &wish.password, client, call.request.peer.client, call.now).await
+    };
+    let issued = issued.map_err(|error| refused(&error))?;
+    let mut said = json!({ "user": super::me::user(&issued.account) });
+    if wish.bearer {
+        said["token"] = json!(issued.secret.expose());
+        said["expires_at"] = json!(issued.token.expires.map(|expires| expires.0));
+        return Ok(Answer::Private(said));
+    }
+    let mut response = whole(StatusCode::OK, &said);
+    response.headers_mut().insert(SET_COOKIE, cookie(call, &issued));
+    Ok(Answer::Whole(response))
+}
+
+fn cookie(call: &Call<'_>, issued: &Issued) -> HeaderValue {
+    let Issued { secret, token, .. } = issued;
+    let seconds = token.expires.map_or(0, |expires| expires.since(call.now));
+    set(call, secret, seconds)
+}
+
+fn set(call: &Call<'_>, secret: &Secret, seconds: u64) -> HeaderValue {
+    let secure = if call.request.peer.secure { "; Secure" } else { "" };
+    let text =
+        format!("{COOKIE_NAME}={}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}{secure}", secret.expose());
+    HeaderValue::from_str(&text).expect("a secret is base64url")
+}
+
+/// `DELETE /v1/session`.
+pub(super) async fn end(call: &Call<'_>, caller: &Caller) -> Reply {
+    call.house.playback.sign_out(caller).await.map_err(|error| refused(&error))?;
+    let mut response = whole(StatusCode::OK, &json!({}));
+    let gone = format!("{COOKIE_NAME}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
+    response.headers_mut().insert(SET_COOKIE, HeaderValue::from_str(&gone).expect("ASCII"));
+    Ok(Answer::Whole(response))
+}
+
+/// `GET /v1/session/hint`: what the sign-in page may tell anybody.
+pub(super) async fn hint(call: &Call<'_>) -> Reply {
+    let counts = call.house.catalog.counts().await.map_err(|error| failed(&error))?;
+    let demo = call.house.has_demo.then(|| json!({ "user": DEMO, "password": DEMO }));
+    let ingesting = call.house.ingesting.load(std::sync::atomic::Ordering::Relaxed);
+    Ok(Answer::Private(json!({ "demo": demo, "ingesting": ingesting, "tracks": counts.tracks })))
+}

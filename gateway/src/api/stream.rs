@@ -1,0 +1,110 @@
+//! `GET /v1/tracks/{id}/stream`: where a track may be heard, and never the file itself.
+
+use std::sync::Arc;
+
+use http::HeaderName;
+use needledrop_catalog::model::{Track, Window};
+use needledrop_catalog::store::{At, TrackList};
+use needledrop_core::{Codec, Kbps, Problem, TrackId};
+use needledrop_playback::quality::NetworkClass;
+use needledrop_playback::{Ask, Asked, Caller, Grant, Start, TrackFacts};
+use serde_json::json;
+
+use super::browse::track_id;
+use super::{Call, no_such};
+use crate::answer::{Answer, Reply, failed, refused};
+use crate::query::wrong;
+
+/// Tracks of a release among which the next one is looked for.
+const RELEASE_TRACKS_MAX: usize = 500;
+
+const SAVE_DATA: HeaderName = HeaderName::from_static("save-data");
+/// Network information in Mbit/s (Network Information API).
+const DOWNLINK: HeaderName = HeaderName::from_static("downlink");
+
+pub(super) async fn stream(call: &Call<'_>, caller: &Caller, id: &str) -> Reply {
+    let track = found(call, track_id(id)?).await?.ok_or_else(|| no_such("track"))?;
+    let windows = windows(call, track.id).await?;
+    let next = next(call, &track).await?;
+    let next_windows = match &next {
+        Some(next) => self::windows(call, next.id).await?,
+        None => Vec::new(),
+    };
+    let ask = Ask {
+        track: facts(&track, &windows),
+        next: next.as_ref().map(|next| facts(next, &next_windows)),
+        asked: asked(call)?,
+        start: if call.params.text("start") == Some("zero") { Start::Zero } else { Start::Resume },
+        device: None,
+    };
+    let edges = call.house.edges(call.request)?;
+    let granted = call.house.playback.grant(caller, &ask, &edges.list(), call.now).await;
+    Ok(Answer::Private(described(&granted.map_err(|error| refused(&error))?)))
+}
+
+fn described(grant: &Grant) -> serde_json::Value {
+    let made = grant.rendition;
+    json!({
+        "urls": grant.urls,
+        "rendition": {
+            "codec": made.rendition.codec.extension(),
+            "kbps": made.rendition.kbps.value(),
+            "bytes": made.bytes,
+            "head_bytes": made.head_bytes,
+            "average_bps": made.average_bps,
+        },
+        "reason": grant.reason.sentence(),
+        "reason_code": grant.reason.slug(),
+        "expires_at": grant.expires.0,
+        "playback_id": grant.playback.as_str(),
+        "duration_ms": grant.duration_ms,
+        "next": grant.next.map(|next| next.to_string()),
+    })
+}
+
+fn facts<'a>(track: &'a Track, windows: &'a [Window]) -> TrackFacts<'a> {
+    TrackFacts { id: track.id, rev: track.rev, duration_ms: track.duration_ms, renditions: &track.renditions, windows }
+}
+
+fn asked(call: &Call<'_>) -> Result<Asked, Problem> {
+    let codec = match call.params.text("codec") {
+        None => None,
+        Some("ogg") => Some(Codec::Vorbis),
+        Some("m4a") => Some(Codec::Aac),
+        Some(_) => return Err(wrong("codec", "it is ogg or m4a")),
+    };
+    let kbps = call.params.parsed::<u32>("kbps")?;
+    let kbps = match kbps.map(|kbps| Kbps::from_value(kbps).ok_or_else(|| wrong("kbps", "it is 96, 160 or 320"))) {
+        Some(kbps) => Some(kbps?),
+        None => None,
+    };
+    let field = |name: &HeaderName| call.request.headers.get(name).and_then(|value| value.to_str().ok());
+    let downlink = field(&DOWNLINK).and_then(|mbps| mbps.trim().parse::<f64>().ok()).filter(|mbps| *mbps > 0.0);
+    let network = downlink.map_or(NetworkClass::Unknown, |mbps| NetworkClass::of_kbps((mbps * 1_000.0) as u32));
+    Ok(Asked { codec, kbps, network, save_data: field(&SAVE_DATA) == Some("on") })
+}
+
+/// What plays next: the track that the client says, none if it says so, else the one after it on its release.
+async fn next(call: &Call<'_>, track: &Track) -> Result<Option<Arc<Track>>, Problem> {
+    match call.params.text("next") {
+        Some(id) => match TrackId::parse(id) {
+            Ok(id) => found(call, id).await,
+            Err(_) => Ok(None),
+        },
+        None => {
+            let list = TrackList::OnRelease(track.release.id);
+            let page = call.house.catalog.list_tracks(&list, &At::Offset(0), RELEASE_TRACKS_MAX).await;
+            let items = page.map_err(|error| failed(&error))?.items;
+            let place = items.iter().position(|item| item.id == track.id);
+            Ok(place.and_then(|place| items.get(place + 1).cloned()))
+        }
+    }
+}
+
+async fn found(call: &Call<'_>, id: TrackId) -> Result<Option<Arc<Track>>, Problem> {
+    call.house.catalog.track(id).await.map_err(|error| failed(&error))
+}
+
+async fn windows(call: &Call<'_>, id: TrackId) -> Result<Vec<Window>, Problem> {
+    call.house.catalog.windows(id).await.map_err(|error| failed(&error))
+}

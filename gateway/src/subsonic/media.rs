@@ -1,0 +1,117 @@
+//! Sound and pictures: where they are, and what became of a play.
+
+use std::sync::Arc;
+
+use needledrop_catalog::model::{Track, Window};
+use needledrop_core::{Codec, Kbps};
+use needledrop_playback::{Ask, Asked, DisplayName, Start, TrackFacts};
+
+use super::failure::Failure;
+use super::params::Named;
+use super::{Call, Reply, Said, done};
+
+/// Sizes that artwork is made in, in pixels of the longest side.
+const ART_PX: [u64; 3] = [64, 300, 640];
+
+/// A signed URL of the edge. Who asks again for the same track goes on with the same play: so clients seek.
+pub(super) async fn stream(call: &Call<'_>) -> Reply {
+    let Named::Track(id) = Named::parse(call.params.required("id")?)? else { return Err(Failure::not_found()) };
+    if call.params.number("timeOffset", u64::MAX, 0)? > 0 {
+        return Err(Failure::wrong("timeOffset", "seek with a range request at the URL this call leads to"));
+    }
+    let track = call.the_track(id).await?;
+    let windows = call.house.catalog.windows(id).await?;
+    let device = device(call);
+    let ask = Ask {
+        track: facts(&track, &windows),
+        next: None,
+        asked: asked(call)?,
+        start: Start::Resume,
+        device: device.as_ref(),
+    };
+    let edges = call.house.edges(call.request).map_err(|said| Failure::other(said.title))?;
+    let granted = call.house.playback.grant(call.caller, &ask, &edges.list(), call.now).await?;
+    let first = granted.urls.into_iter().next().expect("a grant has at least one URL");
+    Ok(Said::Elsewhere(first))
+}
+
+/// The program that asks: two programs with one app password play on their own.
+fn device(call: &Call<'_>) -> Option<DisplayName> {
+    call.params.text("c").and_then(|client| DisplayName::parse(client).ok())
+}
+
+fn facts<'a>(track: &'a Arc<Track>, windows: &'a [Window]) -> TrackFacts<'a> {
+    TrackFacts { id: track.id, rev: track.rev, duration_ms: track.duration_ms, renditions: &track.renditions, windows }
+}
+
+/// `maxBitRate` is at most, of what there is; below the least it is the least. A format that is not made here is left
+/// to us, as the protocol leaves it to servers.
+fn asked(call: &Call<'_>) -> Result<Asked, Failure> {
+    let codec = match call.params.text("format") {
+        Some("ogg" | "oga" | "vorbis") => Some(Codec::Vorbis),
+        Some("m4a" | "mp4" | "aac") => Some(Codec::Aac),
+        _ => None,
+    };
+    Ok(Asked { codec, kbps: at_most(call.params.number("maxBitRate", u64::from(u32::MAX), 0)?), ..Asked::default() })
+}
+
+fn at_most(kbps: u64) -> Option<Kbps> {
+    match kbps {
+        0 => None,
+        most => Kbps::ALL.into_iter().filter(|made| u64::from(made.value()) <= most).max().or(Some(Kbps::K96)),
+    }
+}
+
+/// `submission=true` says that the track was heard: hearing it once more is another play, with another playback id.
+/// Without, it says what is playing now, of which nothing is kept.
+pub(super) async fn scrobble(call: &Call<'_>) -> Reply {
+    call.params.required("id")?;
+    let is_heard = call.params.is_set("submission")?.unwrap_or(true);
+    let device = device(call);
+    for text in call.params.all("id") {
+        let Named::Track(id) = Named::parse(text)? else { return Err(Failure::not_found()) };
+        call.the_track(id).await?;
+        if is_heard {
+            call.house.playback.heard(call.caller, device.as_ref(), id).await;
+        }
+    }
+    done()
+}
+
+/// The smallest picture that is large enough.
+pub(super) async fn cover_art(call: &Call<'_>) -> Reply {
+    let size = call.params.number("size", u64::from(u32::MAX), 640)?;
+    let art = match Named::parse(call.params.required("id")?)? {
+        Named::Artist(id) => call.the_artist(id).await?.art.clone(),
+        Named::Release(id) => call.the_release(id).await?.art.clone(),
+        Named::Track(id) => call.the_track(id).await?.release.art.clone(),
+        Named::Playlist(id) => playlist_art(call, id).await?,
+    };
+    let art = art.filter(|art| art.bytes().all(|byte| byte.is_ascii_alphanumeric())).ok_or_else(Failure::not_found)?;
+    let px = ART_PX.into_iter().find(|px| *px >= size).unwrap_or(ART_PX[2]);
+    let edges = call.house.edges(call.request).map_err(|said| Failure::other(said.title))?;
+    let list = edges.list();
+    let base = list.first().ok_or_else(Failure::not_found)?.base.as_str();
+    Ok(Said::Elsewhere(format!("{base}/art/{art}/{px}.jpg")))
+}
+
+/// That of the first track that has one.
+async fn playlist_art(call: &Call<'_>, id: needledrop_core::PlaylistId) -> Result<Option<String>, Failure> {
+    let contents = call.lists.get(call.caller.account().id, id).await?;
+    let ids: Vec<_> = contents.items.iter().take(20).map(|item| item.track).collect();
+    let tracks = call.tracks(&ids).await?;
+    Ok(tracks.into_iter().flatten().find_map(|track| track.release.art.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bitrate_is_at_most_what_was_asked_for() {
+        let cases = [(0, None), (1, Some(96)), (96, Some(96)), (159, Some(96)), (192, Some(160)), (9_999, Some(320))];
+        for (most, kbps) in cases {
+            assert_eq!(at_most(most).map(Kbps::value), kbps, "{most}");
+        }
+    }
+}
