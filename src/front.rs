@@ -36,9 +36,18 @@ fn is_audio(request: &Request) -> bool {
     path.starts_with("/tracks/") || path.starts_with("/art/")
 }
 
+fn is_call(request: &Request) -> bool {
+    let path = request.uri.path();
+    path.starts_with("/v1/") || path.starts_with("/rest/")
+}
+
 impl Handler for Front {
     fn allows_early(&self, request: &Request) -> bool {
-        !is_audio(request) || self.edge.allows_early(request)
+        match is_audio(request) {
+            true => self.edge.allows_early(request),
+            // With accounts a GET may change something: a play begins anew, and all of OpenSubsonic goes by GET.
+            false => self.gateway.is_none() || !is_call(request),
+        }
     }
 
     fn wants_body(&self, request: &Request) -> bool {
@@ -68,5 +77,19 @@ impl Handler for Front {
         page::answer(&request, self.api.public_url()).unwrap_or_else(|| {
             problem(&Problem::new("not-found", "There is nothing here", StatusCode::NOT_FOUND.as_u16()))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    #[test]
+    fn calls_are_told_from_pages_and_audio() {
+        let is_call = |target| is_call(&Request::local(Method::GET, target));
+        assert!(is_call("/v1/me") && is_call("/rest/scrobble.view?id=1"));
+        assert!(!is_call("/") && !is_call("/v1") && !is_call("/web/js/main.js") && !is_call("/tracks/a/b/160.ogg"));
     }
 }

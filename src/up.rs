@@ -77,7 +77,7 @@ pub struct Args {
     accounts: bool,
 
     /// Where accounts and catalog are kept, postgres://USER@HOST/NAME [default: a SQLite file in the data folder]
-    #[arg(long, env = "NEEDLEDROP_DATABASE", value_name = "URL", requires = "accounts")]
+    #[arg(long, env = "NEEDLEDROP_DATABASE", value_name = "URL")]
     database: Option<String>,
 }
 
@@ -105,6 +105,9 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         std::fs::metadata(music).map_err(|error| format!("--music {}: {error}", music.display()))?;
     }
     let public_url = config.public_url.as_deref().map(parse_public_url).transpose()?;
+    if config.database.is_some() && !config.accounts {
+        return Err("--database is where accounts are kept: add --accounts, or leave it out".to_owned());
+    }
     let key_path = keyfile::default_path(data);
     let keys = Arc::new(ArcSwap::from_pointee(keyfile::load_or_make(&key_path)?));
     let certs_dir = config.certs.clone().unwrap_or_else(|| data.join("certs"));
