@@ -22,7 +22,7 @@ use super::{DocId, Kind, Query};
 pub const QUERY_CHARS_MAX: usize = 200;
 /// How deep into the hits a caller may page, as in the Spotify Web API.
 pub const DEPTH_MAX: usize = 1_000;
-/// How many documents one search looks into, at some 100 ns each.
+/// How many documents one search looks into. Fewer make the slowest searches hardly faster (`bench/results/search.md`).
 const JUDGED_MAX: usize = 30_000;
 /// What looking into a document costs when words may be missing.
 const JUDGED_LOOSELY: usize = 3;
