@@ -15,6 +15,9 @@ use crate::watch::Breakable;
 const ENCRYPTED: u8 = 23;
 /// Of tickets, two of about 100 bytes each. More is no ticket. Unit: bytes.
 const TICKETS_BYTES_MAX: usize = 1024;
+/// Beyond an alert, which is encrypted as well and says why there will be no connection: 24 bytes with its record (RFC 8446
+/// 6). Unit: bytes.
+const ALERT_BYTES_MAX: usize = 64;
 /// Slices of one write to the socket: rustls hands over up to 64 records, and more than this would not be full ones.
 const SLICES: usize = 32;
 
@@ -49,7 +52,8 @@ impl<S> Cork<S> {
     fn keep(&mut self, bufs: &[IoSlice<'_>]) -> Option<usize> {
         let bytes: usize = bufs.iter().map(|buf| buf.len()).sum();
         let first = bufs.iter().find_map(|buf| buf.first());
-        let is_kept = self.is_shaking && first == Some(&ENCRYPTED) && self.tickets.len() + bytes <= TICKETS_BYTES_MAX;
+        let are_tickets = self.is_shaking && first == Some(&ENCRYPTED) && bytes > ALERT_BYTES_MAX;
+        let is_kept = are_tickets && self.tickets.len() + bytes <= TICKETS_BYTES_MAX;
         is_kept.then(|| {
             bufs.iter().for_each(|buf| self.tickets.extend_from_slice(buf));
             bytes
@@ -140,5 +144,22 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Cork<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_send(cx, &[]))?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tickets_are_kept_and_an_alert_is_not() {
+        let mut cork = Cork::new(());
+        let record = |first: u8, bytes: usize| [vec![first], vec![0; bytes - 1]].concat();
+        assert_eq!(cork.keep(&[IoSlice::new(&record(22, 300))]), None, "a server's first flight");
+        assert_eq!(cork.keep(&[IoSlice::new(&record(ENCRYPTED, 24))]), None, "an alert");
+        assert_eq!(cork.keep(&[IoSlice::new(&record(ENCRYPTED, 191))]), Some(191));
+        assert_eq!(cork.keep(&[IoSlice::new(&record(ENCRYPTED, 900))]), None, "too much for tickets");
+        cork.shook();
+        assert_eq!(cork.keep(&[IoSlice::new(&record(ENCRYPTED, 191))]), None, "after the handshake");
     }
 }
