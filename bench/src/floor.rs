@@ -1,5 +1,5 @@
-//! The least that a server on our libraries can do: ranges of files that it holds in memory, over rustls, for HTTP/2 with
-//! the h2 library, for HTTP/3 with quinn and h3 as they come, on one thread.
+//! The least that a server on our libraries can do: ranges of files that it holds in memory, over rustls, with hyper for
+//! HTTP/1.1, the h2 library for HTTP/2, quinn and h3 for HTTP/3 as they come, on one thread.
 //!
 //! It checks no signature, has no cache, counts nothing, bounds nothing and answers no error: it is no server, but what
 //! the doors are measured against to tell our own cost from that of the libraries and the kernel. Over HTTP/3 our doors
@@ -8,13 +8,15 @@
 use std::{collections::HashMap, io, net::Ipv4Addr, path::PathBuf, rc::Rc, sync::Arc};
 
 use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use quinn::crypto::rustls::QuicServerConfig;
 use rustls::{
     ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     runtime::{Builder, LocalOptions},
 };
@@ -104,31 +106,18 @@ async fn converse(acceptor: TlsAcceptor, stream: TcpStream, objects: Objects) ->
     }
 }
 
-async fn h1(mut stream: TlsStream<TcpStream>, objects: Objects) -> Option<()> {
-    let mut text = Vec::with_capacity(4_096);
-    loop {
-        let end = loop {
-            if let Some(at) = text.windows(4).position(|four| four == b"\r\n\r\n") {
-                break at + 4;
-            }
-            if stream.read_buf(&mut text).await.ok()? == 0 {
-                return None;
-            }
-        };
-        let head = std::str::from_utf8(&text[..end]).ok()?;
-        let target = head.split(' ').nth(1)?;
-        let range = head.lines().find_map(|line| line.strip_prefix("range: ").or(line.strip_prefix("Range: ")))?;
-        let (part, range, len) = part(&objects, target, range)?;
-        let head = format!(
-            "HTTP/1.1 206 Partial Content\r\ncontent-type: audio/ogg\r\ncontent-length: {}\r\ncontent-range: bytes \
-             {range}/{len}\r\n\r\n",
-            part.len()
-        );
-        text.drain(..end);
-        let mut whole = bytes::Buf::chain(head.as_bytes(), part);
-        stream.write_all_buf(&mut whole).await.ok()?;
-        stream.flush().await.ok()?;
-    }
+async fn h1(stream: TlsStream<TcpStream>, objects: Objects) -> Option<()> {
+    let answer = service_fn(|request: http::Request<Incoming>| {
+        let answered = whole(&objects, &request);
+        async { answered.ok_or(io::Error::other("not what the bench asks for")) }
+    });
+    http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), answer).await.ok()
+}
+
+fn whole(objects: &Objects, request: &http::Request<Incoming>) -> Option<http::Response<Full<Bytes>>> {
+    let range = request.headers().get(http::header::RANGE)?.to_str().ok()?;
+    let (part, range, len) = part(objects, request.uri().path(), range)?;
+    Some(head(&part, range, len)?.map(|()| Full::new(part)))
 }
 
 async fn h2(stream: TlsStream<TcpStream>, objects: Objects) -> Option<()> {
