@@ -109,9 +109,17 @@ impl H1 {
     }
 }
 
+/// The empty line that ends a head, and the end of the line before it.
+const END: &[u8; 4] = b"\r\n\r\n";
+
 /// How many bytes reach to the end of the empty line; goes on where the last call stopped.
 fn end_of_head(bytes: &[u8], matched: &mut usize) -> Option<usize> {
-    const END: &[u8; 4] = b"\r\n\r\n";
+    // A head is nearly always written in one piece.
+    if *matched == 0
+        && let Some(at) = memchr::memmem::find(bytes, END)
+    {
+        return Some(at + END.len());
+    }
     for (index, byte) in bytes.iter().enumerate() {
         *matched = match (*byte == END[*matched], *byte) {
             (true, _) => *matched + 1,
