@@ -21,6 +21,7 @@ mod keyfile;
 mod keys;
 mod limits;
 mod listing;
+mod log;
 mod notify;
 mod origin;
 mod page;
@@ -66,7 +67,7 @@ struct Common {
 
     /// How to log: text for people, json for programs
     #[arg(long, global = true, env = "NEEDLEDROP_LOG_FORMAT", default_value = "text", value_name = "FORMAT")]
-    log_format: LogFormat,
+    log_format: log::Format,
 
     /// Print the configuration that was decided, and do nothing
     #[arg(long, global = true)]
@@ -108,7 +109,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: Cli) -> Result<ExitCode, String> {
-    start_log(&cli.common.log, cli.common.log_format)?;
+    let _log = log::start(&cli.common.log, cli.common.log_format)?;
     let mut config = config::Config::load(cli.common.config.as_deref()).map_err(|error| error.to_string())?;
     let data = cli.common.data.or(config.data.take()).unwrap_or_else(config::default_data);
     config.data = Some(data.clone());
@@ -133,21 +134,4 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         Command::Verify(args) => verify::run(&args, &data),
         Command::Certs(args) => certs::run(&args),
     }
-}
-
-/// One line an event on stderr, either way.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum LogFormat {
-    Text,
-    Json,
-}
-
-fn start_log(filter: &str, format: LogFormat) -> Result<(), String> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).map_err(|error| format!("--log {filter}: {error}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-    Ok(())
 }

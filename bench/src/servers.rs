@@ -268,6 +268,8 @@ fn up(workshop: &Workshop, port: u16) -> Result<Command, String> {
     let address = |port: u16| format!("127.0.0.1:{port}");
     command.arg("up").arg("--data").arg(workshop.data());
     command.args(["--listen", &address(free_port()?), "--tls-listen", &address(port)]);
+    // As its peers: a line for each request, into a file.
+    command.args(["--log", "warn,needledrop::access=info"]);
     Ok(command)
 }
 

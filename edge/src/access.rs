@@ -1,7 +1,7 @@
 //! What is written down about each request, once its body has ended: the access log, the counters, and the
 //! delivery record of a playback.
 //!
-//! The log is one line a request under the target `needledrop::access`, with fields. It holds no personal data
+//! The log is one line a request under the target [`ACCESS_TARGET`], with fields. It holds no personal data
 //! beyond a network: the client's address is cut to IPv4 /24 or IPv6 /56, the user is the pseudonym of the day
 //! that stands in the URL, and of a signed URL only path, key id and playback id are written, never what gives
 //! the right.
@@ -21,6 +21,9 @@ use crate::{
     object::Object,
     shelf::Shelf,
 };
+
+/// The target of the lines of the access log, by which they are asked for and told from others.
+pub const ACCESS_TARGET: &str = "needledrop::access";
 
 /// Whose right a request used.
 #[derive(Debug, Clone, Default)]
@@ -187,7 +190,7 @@ fn ended(line: &Line, delivered: Delivered, shelf: &Shelf) {
     }
     let holder = line.seen.as_ref().map(|seen| &seen.0.holder);
     tracing::info!(
-        target: "needledrop::access",
+        target: ACCESS_TARGET,
         method = %line.method,
         path = %line.path,
         range = line.range.as_deref(),

@@ -39,6 +39,7 @@ pub mod store;
 mod sync;
 pub mod upstream;
 
+pub use access::ACCESS_TARGET;
 pub use admin::Admin;
 pub use admission::Admission;
 pub use clock::Clock;
