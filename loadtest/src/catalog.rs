@@ -17,6 +17,10 @@ use crate::{
 /// A URL that is signed here is good for an hour, or for twice the track where that is longer. Unit: seconds.
 const LIFETIME_SECONDS_MIN: u64 = 3_600;
 
+/// Tracks of a gateway that listeners pick from. By Zipf's law those behind would hardly be picked, and 200 pages of
+/// them take a second to read.
+const TRACKS_MAX: usize = 10_000;
+
 /// One track.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -44,7 +48,11 @@ pub struct Catalog {
 enum Kind {
     Listed,
     Signed(Box<Keyring>),
-    Gateway { wish: String },
+    Gateway {
+        wish: String,
+        /// The value of Authorization; empty until somebody signed in.
+        bearer: String,
+    },
 }
 
 /// Where a track is, decided.
@@ -73,6 +81,8 @@ impl Place {
 #[derive(Deserialize)]
 pub struct Tracks {
     items: Vec<Track>,
+    #[serde(default)]
+    total: usize,
 }
 
 #[derive(Deserialize)]
@@ -106,11 +116,12 @@ impl Catalog {
         match source {
             Source::Urls(list) => Self::listed(list),
             Source::Signed { base, keys, paths } => Self::signed(base, keys, paths),
-            Source::Gateway { base, kbps, codec } => {
+            Source::Gateway { base, kbps, codec, .. } => {
                 let kbps = kbps.map(|kbps| format!("&kbps={kbps}")).unwrap_or_default();
                 let codec = codec.as_ref().map(|codec| format!("&codec={codec}")).unwrap_or_default();
                 let origins = vec![split_url(base)?.0];
-                Ok(Self { origins, entries: Vec::new(), kind: Kind::Gateway { wish: format!("{kbps}{codec}") } })
+                let kind = Kind::Gateway { wish: format!("{kbps}{codec}"), bearer: String::new() };
+                Ok(Self { origins, entries: Vec::new(), kind })
             }
         }
     }
@@ -157,30 +168,45 @@ impl Catalog {
         matches!(self.kind, Kind::Gateway { .. })
     }
 
-    /// Takes a gateway's list of tracks.
+    /// What every question to a gateway bears from now on.
+    pub fn sign_in(&mut self, token: &str) {
+        if let Kind::Gateway { bearer, .. } = &mut self.kind {
+            *bearer = format!("Bearer {token}");
+        }
+    }
+
+    /// The fields of a question to a gateway.
+    pub fn credential(&self) -> Option<(&'static str, &str)> {
+        match &self.kind {
+            Kind::Gateway { bearer, .. } if !bearer.is_empty() => Some(("authorization", bearer)),
+            _ => None,
+        }
+    }
+
+    /// Takes a page of a gateway's list of tracks, and says whether more are to come.
     ///
     /// # Errors
-    /// It is none, or holds none.
-    pub fn add_tracks(&mut self, json: &[u8]) -> Result<(), String> {
-        let tracks: Tracks = serde_json::from_slice(json)
+    /// It is none, or the list is empty.
+    pub fn add_tracks(&mut self, json: &[u8]) -> Result<bool, String> {
+        let Tracks { items, total } = serde_json::from_slice(json)
             .map_err(|error| format!("the gateway's list of tracks cannot be read: {error}"))?;
-        self.entries = tracks
-            .items
-            .into_iter()
-            .map(|track| Entry {
-                seconds: track.duration_ms.map(|ms| ms as f64 / 1e3),
-                target: track.id,
-                origin: 0,
-                head: None,
-                sha256: None,
-            })
-            .collect();
-        if self.entries.is_empty() { Err("the gateway has no tracks yet".to_owned()) } else { Ok(()) }
+        let before = self.entries.len();
+        self.entries.extend(items.into_iter().map(|track| Entry {
+            seconds: track.duration_ms.map(|ms| ms as f64 / 1e3),
+            target: track.id,
+            origin: 0,
+            head: None,
+            sha256: None,
+        }));
+        match self.entries.len() {
+            0 => Err("the gateway has no tracks yet".to_owned()),
+            there => Ok(there > before && there < total.min(TRACKS_MAX)),
+        }
     }
 
     /// What to ask a gateway for at a tap: the track, and what will follow.
     pub fn question(&self, entry: usize, next: usize) -> String {
-        let Kind::Gateway { wish } = &self.kind else { return String::new() };
+        let Kind::Gateway { wish, .. } = &self.kind else { return String::new() };
         format!("/v1/tracks/{}/stream?next={}{wish}", self.entries[entry].target, self.entries[next].target)
     }
 
@@ -326,6 +352,7 @@ mod tests {
     use needledrop_core::{KeyId, Secret, verify};
 
     use super::*;
+    use crate::settings::Credential;
 
     #[test]
     fn a_path_is_signed_with_head_duration_and_what_comes_next() {
@@ -364,10 +391,16 @@ mod tests {
 
     #[test]
     fn a_gateway_tells_tracks_and_where_a_tap_leads() {
-        let source = Source::Gateway { base: "http://127.0.0.1:4880".into(), kbps: Some(96), codec: None };
+        let base = "http://127.0.0.1:4880".into();
+        let source = Source::Gateway { base, kbps: Some(96), codec: None, credential: Credential::Demo };
         let mut catalog = Catalog::open(&source).unwrap();
         assert!(catalog.add_tracks(b"{\"items\":[]}").unwrap_err().contains("no tracks"));
-        catalog.add_tracks(br#"{"items":[{"id":"x","duration_ms":1500},{"id":"y"}]}"#).unwrap();
+        assert!(catalog.add_tracks(br#"{"items":[{"id":"x","duration_ms":1500}],"total":2}"#).unwrap());
+        assert!(!catalog.add_tracks(br#"{"items":[{"id":"y"}],"total":2}"#).unwrap());
+        assert!(!catalog.add_tracks(br#"{"items":[],"total":3}"#).unwrap(), "a page without tracks is the last");
+        assert_eq!(catalog.credential(), None);
+        catalog.sign_in("t");
+        assert_eq!(catalog.credential(), Some(("authorization", "Bearer t")));
         assert_eq!(catalog.question(0, 1), "/v1/tracks/x/stream?next=y&kbps=96");
         let answer =
             br#"{"urls":["http://127.0.0.1:4880/t/96.ogg?sig=1"],"rendition":{"head_bytes":9},"duration_ms":1500}"#;

@@ -18,6 +18,7 @@ pub mod cmcd;
 pub mod crowd;
 pub mod dice;
 pub mod ear;
+pub mod gateway;
 pub mod generated;
 pub mod habits;
 pub mod link;

@@ -195,6 +195,7 @@ impl Listener {
         }
         let target = world.catalog.question(track, next);
         let origin = world.reach(&world.catalog.origins[0]);
+        let credential = world.catalog.credential();
         let mut body = Vec::new();
         // A gateway that closed its idle connection is asked once more over a new one.
         for _ in 0..2 {
@@ -206,7 +207,7 @@ impl Listener {
                     used: false,
                 },
             };
-            let get = Get { target: &target, range: None, fields: &[] };
+            let get = Get { target: &target, range: None, fields: credential.as_slice() };
             let mut page = Page { status: StatusCode::OK, body: Vec::new() };
             world.tally().requests += 1;
             match line.connection.get(&get, &mut page).await {

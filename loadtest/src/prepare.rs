@@ -1,4 +1,4 @@
-//! Before the run: lists read, gateways asked, objects fetched to compare with.
+//! Before the run: lists read, gateways signed in to and asked, objects fetched to compare with.
 
 use std::{collections::HashMap, path::Path, sync::Arc};
 
@@ -6,10 +6,11 @@ use http::StatusCode;
 
 use crate::{
     catalog::Catalog,
-    client::{Client, Get, Wish},
+    client::{Client, Failure, Get, Origin, Wish},
     ear::Page,
+    gateway,
     measured::Protocol,
-    settings::Settings,
+    settings::{Settings, Source},
     verify::{Against, Book, KEPT_BYTES_MAX, sha256},
 };
 
@@ -22,13 +23,8 @@ pub fn catalog_and_book(settings: &Settings, client: &Client) -> Result<(Catalog
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
     let protocol = settings.protocols.kinds().next().unwrap_or(Protocol::H1);
-    if catalog.asks() {
-        let ask = |target: String| runtime.block_on(page(client, &catalog.origins[0], protocol, &target));
-        let tracks = ask("/v1/tracks".to_owned())?;
-        catalog.add_tracks(&tracks)?;
-        let question = catalog.question(0, 0);
-        let stream = runtime.block_on(page(client, &catalog.origins[0], protocol, &question))?;
-        catalog.learn_origins(&stream)?;
+    if let Source::Gateway { credential, .. } = &settings.source {
+        runtime.block_on(gateway::prepare(&mut catalog, credential, client, protocol))?;
     }
     let book = match &settings.against {
         Against::Nothing => Book::Shut,
@@ -62,7 +58,8 @@ async fn fetched(catalog: &Catalog, client: &Client, protocol: Protocol) -> Resu
     let mut kept = 0;
     for at in 0..catalog.entries.len() {
         let place = catalog.place(at, at);
-        let body = page(client, &place.origin, protocol, &place.target).await?;
+        let get = Get { target: &place.target, range: None, fields: &[] };
+        let body = page(client, &place.origin, protocol, &get).await?;
         compare(catalog, at, &body)?;
         kept += body.len() as u64;
         if kept > KEPT_BYTES_MAX {
@@ -82,23 +79,23 @@ fn compare(catalog: &Catalog, at: usize, body: &[u8]) -> Result<(), String> {
     }
 }
 
-async fn page(
+/// The whole of an answer.
+pub(crate) async fn page(
     client: &Client,
-    origin: &crate::client::Origin,
+    origin: &Origin,
     protocol: Protocol,
-    target: &str,
+    get: &Get<'_>,
 ) -> Result<Vec<u8>, String> {
-    let told = |failure: crate::client::Failure| format!("{}: {}", origin.name, failure.sentence);
+    let told = |failure: Failure| format!("{}: {}", origin.name, failure.sentence);
     let device = client.device(None);
     let mut connection = device.open(origin, protocol, Wish::Full).await.map_err(told)?;
     let mut page = Page { status: StatusCode::OK, body: Vec::new() };
-    let get = Get { target, range: None, fields: &[] };
-    let answer = connection.get(&get, &mut page).await.map_err(told)?;
+    let answer = connection.get(get, &mut page).await.map_err(told)?;
     if page.status != StatusCode::OK {
-        return Err(format!("{} says {} to {target}", origin.name, page.status));
+        return Err(format!("{} says {} to {}", origin.name, page.status, get.target));
     }
     if answer.left {
-        Err(format!("{}{target} is longer than {} bytes", origin.name, page.body.len()))
+        Err(format!("{}{} is longer than {} bytes", origin.name, get.target, page.body.len()))
     } else {
         Ok(page.body)
     }

@@ -22,7 +22,7 @@ use crate::{
         Own, Report, Threshold,
         terminal::{Live, Snapshot},
     },
-    settings::{Listed, Popularity, Settings, Source},
+    settings::{Credential, Listed, Popularity, Settings, Source},
     tally::Tally,
     verify::Against,
 };
@@ -76,6 +76,15 @@ struct Target {
     /// Codec to ask a gateway for: ogg or m4a
     #[arg(long, value_name = "CODEC", requires = "gateway")]
     codec: Option<String>,
+    /// Account at the gateway [default: its demo account, if the gateway is on this machine]
+    #[arg(long, value_name = "NAME", requires_all = ["gateway", "password_file"])]
+    user: Option<String>,
+    /// A file with the account's password
+    #[arg(long, value_name = "FILE", requires = "user")]
+    password_file: Option<PathBuf>,
+    /// A file with a session's token or an API key, in place of an account
+    #[arg(long, value_name = "FILE", requires = "gateway", conflicts_with = "user")]
+    bearer_file: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -356,7 +365,8 @@ impl Args {
 impl Target {
     fn source(&self) -> Result<Source, String> {
         if let Some(base) = &self.gateway {
-            return Ok(Source::Gateway { base: base.clone(), kbps: self.kbps, codec: self.codec.clone() });
+            let (kbps, codec, credential) = (self.kbps, self.codec.clone(), self.credential());
+            return Ok(Source::Gateway { base: base.clone(), kbps, codec, credential });
         }
         if let (Some(base), Some(keys), Some(paths)) = (&self.edge, &self.keys, &self.paths) {
             return Ok(Source::Signed { base: base.clone(), keys: keys.clone(), paths: list(paths)? });
@@ -370,6 +380,16 @@ impl Target {
             );
         }
         self.url.iter().map(|url| url.parse()).collect::<Result<Vec<Listed>, _>>().map(Source::Urls)
+    }
+}
+
+impl Target {
+    fn credential(&self) -> Credential {
+        match (&self.user, &self.password_file, &self.bearer_file) {
+            (_, _, Some(file)) => Credential::Bearer(file.clone()),
+            (Some(user), Some(file), _) => Credential::Account { user: user.clone(), password: file.clone() },
+            _ => Credential::Demo,
+        }
     }
 }
 

@@ -26,6 +26,9 @@ pub enum Source {
         kbps: Option<u32>,
         /// Which codec to ask for: ogg or m4a.
         codec: Option<String>,
+        /// Who asks.
+        #[serde(default)]
+        credential: Credential,
     },
     /// URLs of any server, the most popular first, with what is known of them.
     Urls(Vec<Listed>),
@@ -48,6 +51,24 @@ impl Source {
             Self::Urls(list) => list.first().map_or("", |listed| &listed.url),
         }
     }
+}
+
+/// Who asks a gateway: all listeners are one account.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Credential {
+    /// The demo account, which a gateway has where no stranger can ask it.
+    #[default]
+    Demo,
+    /// An account.
+    Account {
+        /// Its name.
+        user: String,
+        /// The file with its password.
+        password: PathBuf,
+    },
+    /// A file with a session's token or an API key.
+    Bearer(PathBuf),
 }
 
 /// A line of a list: a URL or path, and what is known of the object.

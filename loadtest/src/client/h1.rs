@@ -80,6 +80,27 @@ impl Connection {
         get: &Get<'_>,
         reader: &mut impl Reader,
     ) -> Result<Answer, Failure> {
+        self.exchange(origin, get, None, reader).await
+    }
+
+    /// A POST of JSON to where this GET would go.
+    pub(super) async fn post(
+        &mut self,
+        origin: &Origin,
+        get: &Get<'_>,
+        json: &str,
+        reader: &mut impl Reader,
+    ) -> Result<Answer, Failure> {
+        self.exchange(origin, get, Some(json), reader).await
+    }
+
+    async fn exchange(
+        &mut self,
+        origin: &Origin,
+        get: &Get<'_>,
+        json: Option<&str>,
+        reader: &mut impl Reader,
+    ) -> Result<Answer, Failure> {
         if !self.is_usable() {
             return Err(Failure::broken("the connection was closed, or the server spoke without being asked"));
         }
@@ -87,7 +108,7 @@ impl Connection {
         self.is_open = false;
         let limit = self.config.head_timeout;
         let asking = async {
-            self.ask(origin, get).await?;
+            self.ask(origin, get, json).await?;
             self.read_head().await
         };
         let (head, rest) = timeout(limit, asking).await.unwrap_or_else(|_| Err(Failure::no_head(limit)))?;
@@ -101,15 +122,21 @@ impl Connection {
         Ok(Answer { head, body_bytes: account.come(), ended_at, left: end == End::Left })
     }
 
-    async fn ask(&mut self, origin: &Origin, get: &Get<'_>) -> Result<(), Failure> {
+    async fn ask(&mut self, origin: &Origin, get: &Get<'_>, json: Option<&str>) -> Result<(), Failure> {
         let mut text = Vec::with_capacity(512);
-        text.extend_from_slice(format!("GET {} HTTP/1.1\r\nhost: {}\r\n", get.target, origin.authority()).as_bytes());
+        let (method, host) = (if json.is_some() { "POST" } else { "GET" }, origin.authority());
+        text.extend_from_slice(format!("{method} {} HTTP/1.1\r\nhost: {host}\r\n", get.target).as_bytes());
         for (name, value) in &get.fields()? {
             for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
                 text.extend_from_slice(part);
             }
         }
+        if let Some(json) = json {
+            let about = format!("content-type: application/json\r\ncontent-length: {}\r\n", json.len());
+            text.extend_from_slice(about.as_bytes());
+        }
         text.extend_from_slice(b"\r\n");
+        text.extend_from_slice(json.unwrap_or_default().as_bytes());
         let failed = |error| Failure::io(Trouble::Broken, "sending the request", &error);
         self.wire().write_all(&text).await.map_err(failed)?;
         self.wire().flush().await.map_err(failed)

@@ -170,6 +170,24 @@ impl Device {
         Ok(self.tickets.has_session(&lane))
     }
 
+    /// Says something once, as JSON, over an HTTP/1.1 connection of its own, and reads the answer: what a program does
+    /// before it listens, such as signing in. Nothing of it is measured.
+    pub async fn post(
+        &self,
+        origin: &Origin,
+        target: &str,
+        json: &str,
+        reader: &mut impl Reader,
+    ) -> Result<Answer, Failure> {
+        let get = Get { target, range: None, fields: &[] };
+        get.check()?;
+        let limit = self.client.config.connect_timeout;
+        let opening = timeout(limit, h1::Connection::open(self, origin, Wish::Full)).await;
+        let mut connection = opening
+            .unwrap_or_else(|_| Err(Failure::connect(format!("{origin} gave no connection within {limit:?}"))))?;
+        connection.post(origin, &get, json, reader).await
+    }
+
     /// Whether a ticket for this server is at hand.
     pub fn has_ticket(&self, origin: &Origin, protocol: Protocol) -> bool {
         self.tickets.has_session(&Lane::new(protocol, origin))
