@@ -36,7 +36,7 @@ pub struct Config {
 pub struct Up {
     /// Folders of music; without any, the built-in demo library plays.
     pub music: Vec<PathBuf>,
-    /// Where the page and the audio are served over plain HTTP.
+    /// Where player, calls and audio are served over plain HTTP.
     pub listen: Option<SocketAddr>,
     /// Where they are served over TLS (HTTP/1.1, HTTP/2) and QUIC (HTTP/3).
     pub tls_listen: Option<SocketAddr>,
@@ -48,11 +48,9 @@ pub struct Up {
     pub cache_size: Option<String>,
     /// The edge's admin port, on loopback; none without it.
     pub admin: Option<SocketAddr>,
-    /// Catalog, search, accounts and the player that uses them, in place of the simple page.
-    pub accounts: bool,
-    /// Where they are kept: a `postgres://` URL; without it a SQLite file in the data folder.
+    /// Where accounts, catalog and playlists are kept: a `postgres://` URL; without it a SQLite file in the data folder.
     pub database: Option<String>,
-    /// Who may ask how often: for page, calls and audio together.
+    /// Who may ask how often: for player, calls and audio together.
     pub limits: Limits,
 }
 

@@ -1,4 +1,4 @@
-//! The one handler behind `up`'s doors: the page, its calls, and the edge for everything else.
+//! The one handler behind `up`'s doors: the edge for audio and artwork, the gateway for everything else.
 
 use http::{Response, StatusCode, uri::Authority};
 use needledrop_core::Problem;
@@ -6,17 +6,15 @@ use needledrop_edge::Edge;
 use needledrop_gateway::Gateway;
 use needledrop_http::{Body, Handler, Request, problem};
 
-use crate::{api::Api, clock, page};
+use crate::clock;
 
-/// The page, its calls and the edge under one address.
+/// Gateway and edge under one address.
 pub struct Front {
-    /// The calls, where there are no accounts.
-    pub api: Api,
-    /// Calls and player with accounts.
-    pub gateway: Option<Gateway>,
+    /// Calls and player.
+    pub gateway: Gateway,
     /// Audio and artwork.
     pub edge: Edge,
-    /// Hosts that page and calls answer to; empty for all. On loopback this keeps a hostile
+    /// Hosts that player and calls answer to; empty for all. On loopback this keeps a hostile
     /// web site from reaching them under a name of its own (DNS rebinding).
     pub hosts: Vec<String>,
 }
@@ -45,21 +43,20 @@ impl Handler for Front {
     fn allows_early(&self, request: &Request) -> bool {
         match is_audio(request) {
             true => self.edge.allows_early(request),
-            // With accounts a GET may change something: a play begins anew, and all of OpenSubsonic goes by GET.
-            false => self.gateway.is_none() || !is_call(request),
+            // A GET may change something: a play begins anew, and all of OpenSubsonic goes by GET.
+            false => !is_call(request),
         }
     }
 
     fn wants_body(&self, request: &Request) -> bool {
-        self.gateway.as_ref().is_some_and(|gateway| gateway.wants_body(request))
+        self.gateway.wants_body(request)
     }
 
     async fn call(&self, request: Request) -> Response<Body> {
-        let path = request.uri.path();
         if is_audio(&request) {
             return self.edge.call(request).await;
         }
-        // Page and calls draw on the same account as the music: a stranger's requests are bounded whatever they are for.
+        // Player and calls draw on the same account as the music: a stranger's requests are bounded whatever they are for.
         if let Some(refused) = self.edge.turn_away(&request) {
             return refused;
         }
@@ -68,15 +65,7 @@ impl Handler for Front {
             let said = Problem::new("host", title, StatusCode::MISDIRECTED_REQUEST.as_u16());
             return problem(&said.with_detail("Use localhost, or start with --public-url for another name"));
         }
-        if let Some(gateway) = &self.gateway {
-            return gateway.answer(&request, clock::now()).await;
-        }
-        if path.starts_with("/v1/") {
-            return self.api.answer(&request);
-        }
-        page::answer(&request, self.api.public_url()).unwrap_or_else(|| {
-            problem(&Problem::new("not-found", "There is nothing here", StatusCode::NOT_FOUND.as_u16()))
-        })
+        self.gateway.answer(&request, clock::now()).await
     }
 }
 

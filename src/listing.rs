@@ -1,42 +1,23 @@
 //! The tracks that can be played now: an immutable snapshot of a library, renewed in the background.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use needledrop_core::TrackId;
 use needledrop_origin::{Library, Vault, record::TrackRecord};
 
 /// How often the library's journal is looked at while nothing is known to be ingested.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Tracks in order of publication, and by id.
+/// The tracks of one moment.
 #[derive(Default)]
 pub struct Snapshot {
-    /// In order.
+    /// In no particular order.
     pub tracks: Vec<Arc<TrackRecord>>,
-    places: HashMap<TrackId, usize>,
 }
 
 impl Snapshot {
     fn of(library: &Library) -> Self {
-        let mut tracks: Vec<_> = library.list().cloned().collect();
-        // Albums in their own order, everything else as it came.
-        tracks.sort_by(|a, b| {
-            let key = |track: &TrackRecord| (track.album.clone(), track.disc_no, track.track_no);
-            key(a).cmp(&key(b))
-        });
-        let places = tracks.iter().enumerate().map(|(place, track)| (track.id, place)).collect();
-        Self { tracks, places }
-    }
-
-    /// One track.
-    pub fn get(&self, id: &TrackId) -> Option<&Arc<TrackRecord>> {
-        Some(&self.tracks[*self.places.get(id)?])
-    }
-
-    /// The track after one of them, unless that is the last.
-    pub fn after(&self, id: &TrackId) -> Option<&Arc<TrackRecord>> {
-        self.tracks.get(self.places.get(id)? + 1)
+        Self { tracks: library.list().cloned().collect() }
     }
 }
 

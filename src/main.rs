@@ -5,9 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-mod accounts;
 mod admin;
-mod api;
 mod certs;
 mod clock;
 mod config;
@@ -24,9 +22,9 @@ mod listing;
 mod log;
 mod notify;
 mod origin;
-mod page;
 mod purge;
 mod serve;
+mod services;
 mod sign;
 mod source;
 mod takeover;

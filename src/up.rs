@@ -1,4 +1,4 @@
-//! `needledrop up`: origin, edge, library and page in one process, over the real path.
+//! `needledrop up`: origin, edge, library, accounts and player in one process, over the real path.
 
 use std::{
     io::ErrorKind,
@@ -20,19 +20,17 @@ use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Id
 use needledrop_origin::{Origin, Vault};
 
 use crate::{
-    accounts::{self, Accounts},
-    admin,
-    api::Api,
-    config, edge,
+    admin, config, edge,
     front::Front,
     keyfile,
     listing::Listing,
     origin, serve,
+    services::{self, Services},
     source::Source,
     upstreams::Plan,
 };
 
-/// Page and audio over plain HTTP: loopback only, so nothing must be trusted first.
+/// Player and audio over plain HTTP: loopback only, so nothing must be trusted first.
 const LISTEN: &str = "127.0.0.1:4040";
 /// The same over TLS and QUIC.
 const TLS_LISTEN: &str = "127.0.0.1:4443";
@@ -48,7 +46,7 @@ pub struct Args {
     #[arg(long, env = "NEEDLEDROP_MUSIC", value_name = "DIR", value_delimiter = ',')]
     music: Vec<PathBuf>,
 
-    /// Plain HTTP for page and audio [default: 127.0.0.1:4040]
+    /// Plain HTTP for player, calls and audio [default: 127.0.0.1:4040]
     #[arg(long, env = "NEEDLEDROP_LISTEN", value_name = "ADDR")]
     listen: Option<SocketAddr>,
 
@@ -72,11 +70,8 @@ pub struct Args {
     #[arg(long, env = "NEEDLEDROP_ADMIN", value_name = "ADDR")]
     admin: Option<SocketAddr>,
 
-    /// Catalog, search, accounts and the player that uses them, in place of the simple page (preview)
-    #[arg(long, env = "NEEDLEDROP_ACCOUNTS")]
-    accounts: bool,
-
-    /// Where accounts and catalog are kept, postgres://USER@HOST/NAME [default: a SQLite file in the data folder]
+    /// Where accounts, catalog and playlists are kept, postgres://USER@HOST/NAME [default: a SQLite file in the data
+    /// folder]
     #[arg(long, env = "NEEDLEDROP_DATABASE", value_name = "URL")]
     database: Option<String>,
 }
@@ -90,7 +85,6 @@ impl Args {
         config.listen = self.listen.or(config.listen);
         config.tls_listen = self.tls_listen.or(config.tls_listen);
         config.admin = self.admin.or(config.admin);
-        config.accounts |= self.accounts;
         config.database = self.database.clone().or(config.database.take());
         config.public_url = self.public_url.clone().or(config.public_url.take());
         config.certs = self.certs.clone().or(config.certs.take());
@@ -105,9 +99,6 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         std::fs::metadata(music).map_err(|error| format!("--music {}: {error}", music.display()))?;
     }
     let public_url = config.public_url.as_deref().map(parse_public_url).transpose()?;
-    if config.database.is_some() && !config.accounts {
-        return Err("--database is where accounts are kept: add --accounts, or leave it out".to_owned());
-    }
     let key_path = keyfile::default_path(data);
     let keys = Arc::new(ArcSwap::from_pointee(keyfile::load_or_make(&key_path)?));
     let certs_dir = config.certs.clone().unwrap_or_else(|| data.join("certs"));
@@ -133,23 +124,16 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         let ingesting = Arc::new(AtomicBool::new(source.has_work()));
         let addresses = Addresses::of(&doors);
         let hosts = addresses.hosts(public_url.as_deref());
-        let wish = accounts::Wish {
+        let wish = services::Wish {
             data,
             database: config.database.as_deref(),
             public_url: public_url.as_deref(),
-            is_local: !hosts.is_empty(),
+            is_local: addresses.are_local(public_url.as_deref()),
         };
-        let (gateway, first_password, following) = match config.accounts {
-            false => (None, None, None),
-            true => {
-                let (opened, follower) = Accounts::open(wish, keys.clone(), ingesting.clone()).await?;
-                let following = tokio::spawn(follower.follow(listing.clone()));
-                (Some(opened.gateway), opened.one_time_password, Some(following))
-            }
-        };
+        let has_demo = wish.is_local;
+        let (services, follower) = Services::open(wish, keys.clone(), ingesting.clone()).await?;
         let front = Front {
-            gateway,
-            api: Api::new(listing.clone(), keys.clone(), public_url.clone(), ingesting.clone()),
+            gateway: services.gateway,
             edge: Edge::new("needledrop".into(), keys.clone(), vec!["/art/".into()], shelf.clone())
                 .limited(config.limits.admission()?),
             hosts,
@@ -160,19 +144,17 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         let tasks = [
             tokio::spawn(keyfile::follow(key_path, keys)),
             tokio::spawn(listing.clone().follow(library)),
+            tokio::spawn(follower.follow(listing.clone())),
             tokio::spawn(serve::on_hangup(Arc::new(move || origin::reload(&certificates)))),
         ];
         tell(&addresses, listing.now().tracks.len(), &source, &certs);
-        if let Some(password) = first_password {
-            println!("  admin     sign in as admin with {password} (shown once; it asks for another)\n");
-        }
+        tell_who(has_demo, services.one_time_password.as_deref());
         let stop = Arc::new(AtomicBool::new(false));
         let maker = source.start(stop.clone(), ingesting);
         stops.come().await;
         eprintln!("\nstopping");
         stop.store(true, Ordering::Relaxed);
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
-        following.iter().for_each(tokio::task::JoinHandle::abort);
         serve::drain(vec![running, origin], DRAIN).await;
         drop(admin_running);
         if let Some(maker) = maker {
@@ -249,15 +231,30 @@ impl Addresses {
         Self { plain: doors.plain_addrs()[0], tls: doors.tls_addrs()[0] }
     }
 
+    fn are_on_loopback(&self) -> bool {
+        self.plain.ip().is_loopback() && self.tls.ip().is_loopback()
+    }
+
+    /// Whether no stranger can ask: the doors are on loopback, and no other name leads to them, as that of a proxy would.
+    fn are_local(&self, public_url: Option<&str>) -> bool {
+        let is_local = |host: String| LOCAL_HOSTS.contains(&host.as_str());
+        self.are_on_loopback() && public_url.is_none_or(|url| host_of(url).is_some_and(is_local))
+    }
+
     /// Hosts that may be asked for: anything once the doors are open to other machines.
     fn hosts(&self, public_url: Option<&str>) -> Vec<String> {
-        let is_local = |address: SocketAddr| address.ip().is_loopback();
-        if !is_local(self.plain) || !is_local(self.tls) {
+        if !self.are_on_loopback() {
             return Vec::new();
         }
-        let public = public_url.and_then(|url| url.parse::<Uri>().ok()?.host().map(str::to_owned));
-        ["localhost", "127.0.0.1", "[::1]"].into_iter().map(str::to_owned).chain(public).collect()
+        LOCAL_HOSTS.into_iter().map(str::to_owned).chain(public_url.and_then(host_of)).collect()
     }
+}
+
+/// Names of this machine for itself.
+const LOCAL_HOSTS: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
+
+fn host_of(url: &str) -> Option<String> {
+    url.parse::<Uri>().ok()?.host().map(str::to_owned)
 }
 
 /// `localhost` rather than an address where it is one: browsers trust it more.
@@ -285,6 +282,17 @@ fn tell(addresses: &Addresses, tracks: usize, source: &Source, certs: &DevCerts)
     println!("  stop      Ctrl-C\n");
 }
 
+/// Who may sign in.
+fn tell_who(has_demo: bool, first_password: Option<&str>) {
+    if let Some(password) = first_password {
+        println!("  admin     sign in as admin with {password} (shown once; it asks for another)");
+    }
+    if has_demo {
+        println!("  demo      one click signs in as demo: nobody but this machine can ask");
+    }
+    println!();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -305,5 +313,13 @@ mod tests {
         assert!(hosts.contains(&"localhost".to_owned()) && hosts.contains(&"music.example".to_owned()));
         let open = Addresses { plain: "0.0.0.0:1".parse().unwrap(), ..local };
         assert!(open.hosts(None).is_empty());
+    }
+
+    #[test]
+    fn a_demo_account_is_for_this_machine_alone() {
+        let local = Addresses { plain: "127.0.0.1:1".parse().unwrap(), tls: "[::1]:2".parse().unwrap() };
+        assert!(local.are_local(None) && local.are_local(Some("http://localhost:4040")));
+        assert!(!local.are_local(Some("https://music.example")), "a proxy lets strangers in");
+        assert!(!Addresses { tls: "0.0.0.0:2".parse().unwrap(), ..local }.are_local(None));
     }
 }

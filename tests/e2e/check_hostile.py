@@ -95,8 +95,10 @@ def path_tricks_reach_nothing(world):
         "/art/..%2f..%2fkeys.toml", "/tracks/" + "a" * 5000, "/art/" + "a" * 64 + "/300.jpg", "/tracks\\..\\x", "/keys.toml",
         "/v1/tracks/../../keys.toml", "/v1/tracks/" + "x" * 3000 + "/stream",
     ]
+    # As somebody who may ask: no trick is refused for want of a credential.
+    mine = list(up.bearer().items())
     for trick in tricks:
-        status, _, body = ask(up, trick)
+        status, _, body = ask(up, trick, *mine)
         expect(status in (400, 403, 404, 414), f"{status} for {trick[:60]}")
         expect(b"root:" not in body and b"secret" not in body, f"{trick[:60]} leaks")
     return f"{len(tricks)} tried"

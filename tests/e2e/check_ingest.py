@@ -5,7 +5,7 @@ import json
 import shutil
 import time
 
-from harness import Up, check, decoded_frames, expect, get, run, seconds_of, source_seconds
+from harness import Up, check, cover, decoded_frames, expect, get, run, seconds_of, source_seconds
 
 KINDS = ["ogg", "flac", "mp3", "m4a", "opus", "wav"]
 RENDITIONS = [(kbps, codec) for codec in ("ogg", "m4a") for kbps in (96, 160, 320)]
@@ -92,7 +92,7 @@ def the_demo_record_plays_after_a_first_start_without_music(world):
         status, _, body = get(up.stream(first["id"], 96, "ogg")["urls"][0])
         expect(status == 200 and body[:4] == b"OggS", f"{status} {body[:4]!r}")
         expect(first["album"]["name"] == "First Drop", f"album {first['album']}")
-        status, headers, art = get(up.base + first["art"])
+        status, headers, art = get(up.base + cover(first))
         expect(status == 200 and headers["Content-Type"] == "image/jpeg" and art[:2] == b"\xff\xd8", f"art: {status}")
         return f"first track after {time.monotonic() - began:.1f} s"
     finally:

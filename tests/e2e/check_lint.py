@@ -8,7 +8,7 @@ import time
 
 from check_protocols import LoneEdge
 from clients import h1, h2c, h3
-from harness import check, expect, run
+from harness import check, cover, expect, run
 from httplint import HttpRequestLinter, HttpResponseLinter, levels
 
 BOT = pathlib.Path(__file__).parent / "clients" / "bot.py"
@@ -64,7 +64,8 @@ def kinds(up):
     probe = h1.Connection(up.port)
     first = dict(probe.request("GET", song, [])[1])
     page = dict(probe.request("GET", "/", [])[1])
-    art = next(t["art"] for t in up.tracks()["items"] if t.get("art")) if any(t.get("art") for t in up.tracks()["items"]) else None
+    art = picture(up)
+    mine = list(up.bearer().items())
     probe.close()
     tag, date = first["etag"], first.get("last-modified")
     origin = [("Origin", "https://player.example")]
@@ -100,11 +101,31 @@ def kinds(up):
     yield "head of the page", "HEAD", "/", [], 200
     if "etag" in page:
         yield "page not modified", "GET", "/", [("If-None-Match", page["etag"])], 304
-    yield "list of tracks", "GET", "/v1/tracks", [], 200
-    yield "where to stream", "GET", f"/v1/tracks/{track['id']}/stream", [], 200
-    yield "no such track", "GET", "/v1/tracks/nobody/stream", [], 404
-    yield "no such call", "GET", "/v1/nothing", [], 404
-    yield "a wrong parameter", "GET", f"/v1/tracks/{track['id']}/stream?kbps=1", [], 400
+    yield "list of tracks", "GET", "/v1/tracks", mine, 200
+    tag = dict(whole(up, "/v1/tracks", mine)[1])["etag"]
+    yield "list of tracks not modified", "GET", "/v1/tracks", [*mine, ("If-None-Match", tag)], 304
+    yield "a shelf", "GET", "/v1/browse/home", mine, 200
+    yield "a search", "GET", "/v1/search?q=song", mine, 200
+    yield "where to stream", "GET", f"/v1/tracks/{track['id']}/stream", mine, 200
+    yield "no such track", "GET", "/v1/tracks/nobody/stream", mine, 404
+    yield "no such call", "GET", "/v1/nothing", mine, 404
+    yield "a wrong parameter", "GET", f"/v1/tracks/{track['id']}/stream?kbps=1", mine, 400
+    yield "no credential", "GET", "/v1/tracks", [], 401
+    yield "a wrong credential", "GET", "/v1/tracks", [("Authorization", "Bearer nonsense")], 401
+    yield "what the door may say", "GET", "/v1/session/hint", [], 200
+    yield "Subsonic without a credential", "GET", "/rest/ping?v=1.16.1&c=lint", [], 200
+
+
+def whole(up, path, fields):
+    connection = h1.Connection(up.port)
+    try:
+        return connection.request("GET", path, fields)
+    finally:
+        connection.close()
+
+
+def picture(up):
+    return next((cover(track) for track in up.tracks()["items"] if cover(track)), None)
 
 
 @check
@@ -180,12 +201,13 @@ def redbot_finds_nothing_wrong(world):
     """It asks with and without ranges, validators and codings, and judges whether the answers agree."""
     up = world.up()
     track = up.track("ogg")
-    paths = ["/", "/player.js", "/v1/tracks", f"/v1/tracks/{track['id']}/stream", up.target(track["id"]), up.target(track["id"], 96, "m4a")]
+    paths = ["/", "/web/js/player.js", "/v1/tracks", f"/v1/tracks/{track['id']}/stream", up.target(track["id"]), up.target(track["id"], 96, "m4a")]
     paths += ["/nowhere", up.target(track["id"]).split("?")[0]]
-    paths += [t["art"] for t in up.tracks()["items"] if t.get("art")][:1]
+    paths += [picture(up)] if picture(up) else []
     wrong, seen = [], 0
     for path in paths:
-        _, out, _ = run([sys.executable, BOT, up.base + path], timeout=60)
+        mine = [f"{name}: {value}" for name, value in up.bearer().items()] if path.startswith("/v1/") else []
+        _, out, _ = run([sys.executable, BOT, up.base + path, *mine], timeout=60)
         for line in out.decode().splitlines():
             level, name, summary = line.split("\t", 2)
             seen += 1

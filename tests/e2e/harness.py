@@ -193,7 +193,7 @@ class World:
 
 
 class Up:
-    """A running `needledrop up`."""
+    """A running `needledrop up`, which is asked as the demo account unless something else is said."""
 
     def __init__(self, world, data, more=(), log="info", name=None):
         self.world = world
@@ -203,6 +203,7 @@ class Up:
         self.base = f"http://127.0.0.1:{self.port}"
         self.tls_base = f"https://localhost:{self.tls_port}"
         self.ca = data / "certs/ca.pem"
+        self._token = None
         self.server = world.start(
             "up", "--data", data, "--log", log,
             "--listen", f"127.0.0.1:{self.port}", "--tls-listen", f"127.0.0.1:{self.tls_port}", *more,
@@ -210,10 +211,47 @@ class Up:
         )
         self.start_s = self.server.wait_for(self.port)
 
+    @property
+    def token(self):
+        """A session of the demo account, begun by the first call that needs it."""
+        if self._token is None:
+            status, text = self.ask("POST", "/v1/session", {"user": "demo", "password": "demo", "bearer": True}, token=None)
+            expect(status == 200, f"signing in as demo is answered {status}: {text[:200]}")
+            self._token = json.loads(text)["token"]
+        return self._token
+
+    def bearer(self):
+        """The field that makes a request the demo account's."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+    def ask(self, method, path, body=None, token="demo", fields=()):
+        """Status and text of one call, with this token, or without any."""
+        headers = dict(field.split(": ", 1) for field in fields)
+        token = self.token if token == "demo" else token
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        data = None
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+            data = json.dumps(body).encode()
+        request = urllib.request.Request(self.base + path, data, headers, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as answer:
+            return answer.code, answer.read().decode()
+
+    def call(self, method, path, body=None, token="demo"):
+        """What a call gives that goes well."""
+        status, text = self.ask(method, path, body, token)
+        expect(status in (200, 201, 204), f"{method} {path} answers {status}: {text[:300]}")
+        return json.loads(text) if text else None
+
     def tracks(self):
-        status, _, body = get(f"{self.base}/v1/tracks")
-        expect(status == 200, f"/v1/tracks answers {status}")
-        return json.loads(body)
+        """The first fifty tracks, how many there are, and whether more are being made."""
+        listed = self.call("GET", "/v1/tracks?limit=50")
+        listed["ingesting"] = self.call("GET", "/v1/session/hint")["ingesting"]
+        return listed
 
     def wait_ingested(self, count, limit=220):
         end = time.monotonic() + limit
@@ -233,9 +271,7 @@ class Up:
 
     def stream(self, track_id, kbps=160, codec="ogg", **more):
         query = "&".join(f"{k}={v}" for k, v in {"kbps": kbps, "codec": codec, **more}.items())
-        status, _, body = get(f"{self.base}/v1/tracks/{track_id}/stream?{query}")
-        expect(status == 200, f"stream answers {status}: {body[:200]!r}")
-        return json.loads(body)
+        return self.call("GET", f"/v1/tracks/{track_id}/stream?{query}")
 
     def target(self, track_id, kbps=160, codec="ogg"):
         """Origin-form of a signed URL."""
@@ -266,6 +302,11 @@ def source_seconds(world, kind):
         return seconds_of(file)
     frames, rate = decoded_frames(file)
     return frames / rate
+
+
+def cover(track):
+    """Path of a track's picture, 300 pixels wide; None where it has none."""
+    return next((image["url"] for image in track["album"]["images"] if image["width"] == 300), None)
 
 
 def environment(**more):

@@ -1,6 +1,6 @@
 """redbot on one URL: it fetches, asks again in other ways (ranges, validators, codings) and judges. Prints a line for each note.
 
-A program of its own, since its loop is one for a whole process: `python bot.py URL`.
+A program of its own, since its loop is one for a whole process: `python bot.py URL [FIELD...]`, a field being `Name: value`.
 """
 
 import sys
@@ -14,7 +14,8 @@ def main():
     config = ConfigParser()
     config.read_dict({"redbot": {"enable_local_access": "True"}})
     resource = HttpResource(config["redbot"], descend=False)
-    resource.set_request(sys.argv[1])
+    fields = [tuple(field.split(": ", 1)) for field in sys.argv[2:]]
+    resource.set_request(sys.argv[1], headers=fields)
     resource.on("check_done", thor.stop)
     resource.check()
     thor.run()

@@ -1,4 +1,4 @@
-//! `needledrop up --accounts`: catalog, search, accounts and the web player around the edge.
+//! What `needledrop up` runs around the edge: catalog, search, accounts, playlists and the gateway in front of them.
 //!
 //! What ingest has published is brought into the catalog, and the catalog's names into the search index, within a
 //! second of its publication.
@@ -47,14 +47,14 @@ pub struct Wish<'a> {
 }
 
 /// The services, opened.
-pub struct Accounts {
+pub struct Services {
     /// Answers pages and calls.
     pub gateway: Gateway,
     /// The administrator's first password, if this is the first start.
     pub one_time_password: Option<String>,
 }
 
-impl Accounts {
+impl Services {
     /// Opens the database and everything that stands on it.
     pub async fn open(wish: Wish<'_>, keys: Keys, ingesting: Arc<AtomicBool>) -> Result<(Self, Follower), String> {
         let file = wish.data.join(DATABASE_FILE);
@@ -86,11 +86,11 @@ impl Accounts {
             has_demo: wish.is_local,
             ingesting,
         };
-        let accounts = Self {
+        let services = Self {
             gateway: Gateway::new(house, wish.public_url),
             one_time_password: first.map(|first| first.password.expose().to_owned()),
         };
-        Ok((accounts, Follower { catalog, documents: Documents::new(index) }))
+        Ok((services, Follower { catalog, documents: Documents::new(index) }))
     }
 }
 
