@@ -1,4 +1,4 @@
-//! Whether a track may be heard, where the listener is and now.
+//! Whether a track may be heard, where the listener is and now. Lists and grants decide by this one rule.
 
 use crate::model::{Territory, Window};
 use serde::Serialize;
@@ -102,6 +102,15 @@ mod tests {
     }
 
     #[test]
+    fn a_window_begins_with_its_first_second_and_ends_before_its_last() {
+        let windows = [window("", Some(100), Some(200))];
+        assert_eq!(at(&windows, "FR", 99), Availability::Opens { at: 100 });
+        assert_eq!(at(&windows, "FR", 100), Availability::Playable { until: Some(200) });
+        assert_eq!(at(&windows, "FR", 199), Availability::Playable { until: Some(200) });
+        assert_eq!(at(&windows, "FR", 200), Availability::Over);
+    }
+
+    #[test]
     fn several_windows_add_up() {
         let windows = [window("", None, Some(10)), window("", Some(20), Some(30)), window("", Some(25), None)];
         assert_eq!(at(&windows, "", 15), Availability::Opens { at: 20 });
@@ -122,6 +131,25 @@ mod tests {
             let rules = |w: &&Window| w.territory == if own { Territory::parse(places[place]).ok() } else { None };
             let open = windows.iter().filter(rules).any(|w| w.from.unwrap_or(0) <= now && now < w.until.unwrap_or(99));
             prop_assert_eq!(at(&windows, places[place], now).is_playable(), windows.is_empty() || open);
+        }
+
+        #[test]
+        fn a_moment_that_is_named_is_kept_as_a_promise(
+            spans in proptest::collection::vec((proptest::option::of(0..100_u64), proptest::option::of(0..100_u64)), 1..6),
+            now in 0..100_u64,
+        ) {
+            let windows: Vec<Window> = spans.into_iter().map(|(from, until)| window("", from, until)).collect();
+            let is_playable = |moment| at(&windows, "", moment).is_playable();
+            match at(&windows, "", now) {
+                Availability::Opens { at: opens } => {
+                    prop_assert!(opens > now && is_playable(opens));
+                    prop_assert!(!(now..opens).any(is_playable));
+                }
+                Availability::Over => prop_assert!(!(now..101).any(is_playable)),
+                Availability::Elsewhere => prop_assert!(false, "windows of everywhere rule everywhere"),
+                // Of several open windows the one that closes last is named: until then it is playable all along.
+                Availability::Playable { until } => prop_assert!((now..until.unwrap_or(101)).all(is_playable)),
+            }
         }
     }
 }

@@ -4,13 +4,13 @@
 //! must never be cached: it is somebody's own and ends.
 
 use needledrop_catalog::model::{Territory, TrackRendition, Window};
+use needledrop_catalog::{Availability, availability};
 use needledrop_core::{
     Claims, Codec, HeadBytes, Kbps, Keyring, NextObject, ObjectPath, PlaybackId, Pseudonym, Rendition, Rev, TrackId,
     UnixSeconds, sign,
 };
 
 use crate::account::Account;
-use crate::available::{Unavailable, available};
 use crate::quality::{Facts, NetworkClass, Reason, choose, fit};
 
 /// A URL is good for an hour, or for twice the track where that is longer. Unit: seconds.
@@ -162,13 +162,14 @@ impl Refusal {
     }
 }
 
-impl From<Unavailable> for Refusal {
-    fn from(unavailable: Unavailable) -> Self {
-        match unavailable {
-            Unavailable::Here(territory) => Refusal::NotAvailableHere(territory),
-            Unavailable::NotYet(opens) => Refusal::NotYet(opens),
-            Unavailable::NoLonger => Refusal::NoLonger,
-        }
+/// Refuses what may not be heard in this territory at this moment; the refusal says whether waiting or travelling would
+/// help.
+fn available(windows: &[Window], territory: Option<Territory>, now: UnixSeconds) -> Result<(), Refusal> {
+    match availability(windows, territory, now.0) {
+        Availability::Playable { .. } => Ok(()),
+        Availability::Opens { at } => Err(Refusal::NotYet(UnixSeconds(at))),
+        Availability::Over => Err(Refusal::NoLonger),
+        Availability::Elsewhere => Err(Refusal::NotAvailableHere(territory)),
     }
 }
 

@@ -1,15 +1,14 @@
 //! Playback: who may hear what, in which quality, and where to fetch it.
 //!
 //! The rules are pure and have a file each: [`account`], [`password`], [`token`] and [`scope`] say who somebody is;
-//! [`available`] and [`quality`] what he may hear; [`grant`] puts it into signed URLs, under the name of the day
-//! ([`uid`]) and the playback id ([`plays`]) that counting goes by; [`queue`] and [`devices`] are what an account is
-//! about to hear and on what; [`limits`] slows down who guesses. [`store`] keeps it, on SQLite or PostgreSQL;
+//! [`quality`] in which bitrate he may hear what the catalog's windows allow; [`grant`] puts it into signed URLs, under
+//! the name of the day ([`uid`]) and the playback id ([`plays`]) that counting goes by; [`queue`] and [`devices`] are
+//! what an account is about to hear and on what; [`limits`] slows down who guesses. [`store`] keeps it, on SQLite or PostgreSQL;
 //! [`Playback`] puts it all together. HTTP is not known here: errors have stable names, and the gateway gives them
 //! their status.
 
 pub mod account;
 pub mod auth_cache;
-pub mod available;
 pub mod caller;
 pub mod devices;
 pub mod grant;
