@@ -213,6 +213,14 @@ impl SourceKey {
         }
     }
 
+    /// Its name without the folders it is in, fit to be shown.
+    pub fn short_name(&self) -> String {
+        match self {
+            SourceKey::File(path) => Shown(&path.file_name().unwrap_or_default().to_string_lossy()).to_string(),
+            SourceKey::BuiltIn(name) => name.clone(),
+        }
+    }
+
     /// A name to show when there is no title.
     pub(crate) fn file_stem(&self) -> String {
         match self {
@@ -225,9 +233,27 @@ impl SourceKey {
 impl fmt::Display for SourceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SourceKey::File(path) => path.display().fmt(f),
+            SourceKey::File(path) => Shown(&path.to_string_lossy()).fmt(f),
             SourceKey::BuiltIn(name) => write!(f, "built-in {name}"),
         }
+    }
+}
+
+/// A name of somebody else's choice. Characters that speak to a terminal, or turn the direction of what stands around them,
+/// are shown by their numbers.
+struct Shown<'a>(&'a str);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.chars() {
+            let turns =
+                matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            match turns || character.is_control() {
+                true => write!(f, "{}", character.escape_unicode())?,
+                false => write!(f, "{character}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -289,6 +315,13 @@ mod tests {
             let text = serde_json::to_string(&key).unwrap();
             assert_eq!(serde_json::from_str::<SourceKey>(&text).unwrap(), key, "{text}");
         }
+    }
+
+    #[test]
+    fn a_source_is_shown_without_what_speaks_to_a_terminal() {
+        let key = SourceKey::File("/m/a\x1b[31m\r\nb\u{202e}ä.mp3".into());
+        assert_eq!(key.short_name(), r"a\u{1b}[31m\u{d}\u{a}b\u{202e}ä.mp3");
+        assert_eq!(key.to_string(), format!("/m/{}", key.short_name()));
     }
 
     #[test]

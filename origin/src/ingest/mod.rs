@@ -84,7 +84,7 @@ pub fn ingest(
     let (count, vanished) = (found.files.len() + found.failed.len(), vanished(writer, &found));
     let mut report = Report { found: count, vanished, ..Report::default() };
     for (path, reason) in &found.failed {
-        report.fail(path.display().to_string(), reason.clone());
+        report.fail(SourceKey::File(path.clone()).to_string(), reason.clone());
     }
     let run = Run::new(writer, options.aac, stop, events, report);
     let jobs = found.files.into_iter().filter_map(|path| run.look_at(path)).collect();

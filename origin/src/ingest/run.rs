@@ -90,7 +90,7 @@ impl<'a> Run<'a> {
         let metadata = match fs::metadata(&path) {
             Ok(metadata) => metadata,
             Err(error) => {
-                locked(&self.report).fail(path.display().to_string(), error.to_string());
+                locked(&self.report).fail(SourceKey::File(path).to_string(), error.to_string());
                 return None;
             }
         };
