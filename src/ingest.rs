@@ -191,7 +191,7 @@ impl Progress {
     }
 
     fn running_names(&self) -> String {
-        let names: Vec<_> = self.running.keys().map(short_name).collect();
+        let names: Vec<_> = self.running.keys().map(SourceKey::short_name).collect();
         names.join(" · ")
     }
 }
@@ -233,6 +233,12 @@ impl Display {
             bar.set_position(in_ms(progress.now_seconds()));
             bar.set_message(progress.running_names());
         }
+    }
+
+    /// Audio that is encoded, and all there is to encode as far as is known, in seconds.
+    pub fn seconds(&self) -> (f64, f64) {
+        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        (progress.now_seconds(), progress.total_seconds())
     }
 
     /// Takes the bar away.
@@ -284,13 +290,6 @@ fn clock(seconds: f64) -> String {
     let whole = seconds.round() as u64;
     let (hours, minutes, seconds) = (whole / 3600, whole / 60 % 60, whole % 60);
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes}:{seconds:02}") }
-}
-
-fn short_name(source: &SourceKey) -> String {
-    match source {
-        SourceKey::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
-        SourceKey::BuiltIn(name) => name.clone(),
-    }
 }
 
 fn tell_json(report: &Report) -> std::io::Result<()> {

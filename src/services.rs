@@ -5,7 +5,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use needledrop_catalog::Catalog;
@@ -14,7 +13,7 @@ use needledrop_catalog::model::TrackRendition;
 use needledrop_catalog::search::Index;
 use needledrop_database::Database;
 use needledrop_gateway::api::Counted;
-use needledrop_gateway::{Documents, Gateway, House};
+use needledrop_gateway::{Documents, Gateway, House, Making};
 use needledrop_origin::record::TrackRecord;
 use needledrop_playback::{EdgeBase, Playback, ServerKey, UserName};
 use needledrop_playlist::Playlists;
@@ -31,8 +30,17 @@ const KEY_FILE: &str = "accounts.key";
 const ADMIN: &str = "admin";
 /// How often the listing is looked at: it is a pointer.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How often what has expired is forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(3_600);
+/// Longest wait for the last writes: a person who stops us sees it, and a database that is well needs milliseconds.
+const LAST_WRITES_WITHIN: Duration = Duration::from_secs(1);
 /// How long the catalog waits after a failure of its database.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+
+/// Where accounts, catalog and playlists are kept: at this URL, or in a file of the data folder.
+pub fn place(data: &Path, database: Option<&str>) -> String {
+    database.map_or_else(|| data.join(DATABASE_FILE).to_string_lossy().into_owned(), str::to_owned)
+}
 
 /// What `up` decided about it.
 pub struct Wish<'a> {
@@ -50,16 +58,18 @@ pub struct Wish<'a> {
 pub struct Services {
     /// Answers pages and calls.
     pub gateway: Gateway,
+    /// Keeps catalog and search in step with the library.
+    pub follower: Follower,
+    /// Keeps the accounts' tables.
+    pub keeper: Keeper,
     /// The administrator's first password, if this is the first start.
     pub one_time_password: Option<String>,
 }
 
 impl Services {
     /// Opens the database and everything that stands on it.
-    pub async fn open(wish: Wish<'_>, keys: Keys, ingesting: Arc<AtomicBool>) -> Result<(Self, Follower), String> {
-        let file = wish.data.join(DATABASE_FILE);
-        let place = wish.database.map_or_else(|| file.to_string_lossy().into_owned(), str::to_owned);
-        let database = Database::open(&place).await.map_err(|error| error.to_string())?;
+    pub async fn open(wish: Wish<'_>, keys: Keys, making: Arc<Making>) -> Result<Self, String> {
+        let database = Database::open(&place(wish.data, wish.database)).await.map_err(|error| error.to_string())?;
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(|error| format!("the system gives no randomness: {error}"))?;
         let key_path = wish.data.join(KEY_FILE);
@@ -74,23 +84,51 @@ impl Services {
             Some(url) => vec![EdgeBase::parse(url).ok_or_else(|| format!("--public-url {url}: not a host"))?],
             None => Vec::new(),
         };
-        let index = Arc::new(Index::new());
+        let (index, playback) = (Arc::new(Index::new()), Arc::new(playback));
         let house = House {
             catalog: catalog.clone(),
             index: index.clone(),
-            playback: Arc::new(playback),
+            playback: playback.clone(),
             playlists,
             keys,
             edges,
             counted: Counted::default(),
             has_demo: wish.is_local,
-            ingesting,
+            making,
         };
-        let services = Self {
+        Ok(Self {
             gateway: Gateway::new(house, wish.public_url),
+            follower: Follower { catalog, documents: Documents::new(index) },
+            keeper: Keeper { playback },
             one_time_password: first.map(|first| first.password.expose().to_owned()),
-        };
-        Ok((services, Follower { catalog, documents: Documents::new(index) }))
+        })
+    }
+}
+
+/// Keeps the accounts' tables: forgets what has expired, and lets nothing be lost at the end.
+#[derive(Clone)]
+pub struct Keeper {
+    playback: Arc<Playback>,
+}
+
+impl Keeper {
+    /// Forgets what has expired, now and every hour, until dropped.
+    pub async fn tidy(self) {
+        let mut due = tokio::time::interval(TIDY_EVERY);
+        loop {
+            due.tick().await;
+            match self.playback.purge(clock::now()).await {
+                Ok(rows) => tracing::debug!(rows, "expired sessions and plays are forgotten"),
+                Err(error) => tracing::error!(%error, "expired sessions and plays stay for another hour"),
+            }
+        }
+    }
+
+    /// Returns when what was answered is on disk. Call it when nothing is answered any more.
+    pub async fn close(self) {
+        if tokio::time::timeout(LAST_WRITES_WITHIN, self.playback.flush()).await.is_err() {
+            tracing::error!("the database takes too long: plays of the last moment are lost");
+        }
     }
 }
 

@@ -2,17 +2,15 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::AtomicBool},
     thread::JoinHandle,
 };
 
+use needledrop_gateway::Making;
 use needledrop_media::compose::TRACKS;
 use needledrop_origin::{
     Library, Vault, Writer,
-    ingest::{Event, IngestOptions, Report, ingest, ingest_built_in},
+    ingest::{Event, IngestOptions, Outcome, Report, ingest, ingest_built_in},
 };
 
 use crate::{config, demo, ingest::Display};
@@ -57,33 +55,72 @@ impl Source {
     }
 
     /// Makes tracks in a thread of its own, while what is there already plays.
-    pub fn start(self, stop: Arc<AtomicBool>, ingesting: Arc<AtomicBool>) -> Option<JoinHandle<()>> {
+    pub fn start(self, stop: Arc<AtomicBool>, making: Arc<Making>) -> Option<JoinHandle<()>> {
         if matches!(self.work, Work::None) {
             return None;
         }
         Some(std::thread::spawn(move || {
-            self.make(&stop);
-            ingesting.store(false, Ordering::Relaxed);
+            let why = self.make(&stop, &making);
+            if let Some(why) = &why {
+                eprintln!("needledrop: {why}");
+            }
+            making.note(|made| made.end(why));
         }))
     }
 
-    fn make(&self, stop: &AtomicBool) {
+    /// Gives back why not everything was made, if something stands in the way.
+    fn make(&self, stop: &AtomicBool, making: &Making) -> Option<String> {
         let writer = match Writer::open(&Vault::at(&self.vault)) {
             Ok(writer) => writer,
-            Err(error) => return eprintln!("needledrop: no tracks can be added: {error}"),
+            Err(error) => return Some(format!("no tracks can be added: {error}")),
         };
         let is_quiet = matches!(self.work, Work::Demo { is_complete: true });
         let display = Display::new(is_quiet);
-        let events = |event: Event<'_>| display.show(&event);
+        let events = |event: Event<'_>| {
+            display.show(&event);
+            tell(making, &event, &display);
+        };
         let options = IngestOptions::default();
         let report = match &self.work {
             Work::Music(paths) => ingest(paths, &writer, &options, stop, &events),
             Work::Demo { .. } => ingest_built_in(demo::sources(), &writer, &options, stop, &events),
-            Work::None => return,
+            Work::None => return None,
         };
         display.finish();
         summarise(&report);
+        tell_of_folders(making, &report);
+        report.fatal.map(|fatal| fatal.to_string())
     }
+}
+
+/// Hands an event on to those who ask the gateway. Files are told by their names, without the folders they are in: not
+/// everybody who listens may know how this machine is arranged.
+fn tell(making: &Making, event: &Event<'_>, display: &Display) {
+    let (seconds_done, seconds_due) = display.seconds();
+    making.note(|made| {
+        (made.seconds_done, made.seconds_due) = (seconds_done, seconds_due);
+        match event {
+            Event::Found { files, due } => (made.found, made.due) = (*files as u64, *due as u64),
+            Event::Started { source, .. } => made.reads(&source.short_name()),
+            Event::Settled { source, outcome } => match outcome {
+                Outcome::Failed { reason } => made.fail(&source.short_name(), reason),
+                outcome => made.settle(&source.short_name(), matches!(outcome, Outcome::Encoded { .. })),
+            },
+            Event::Sized { .. } | Event::Progress { .. } => {}
+        }
+    });
+}
+
+/// Folders that could not be looked into come first in the report, and no event told of them.
+fn tell_of_folders(making: &Making, report: &Report) {
+    making.note(|made| {
+        let count = report.failed.len().saturating_sub(usize::try_from(made.failed).unwrap_or(usize::MAX));
+        made.due += count as u64;
+        for failure in &report.failed[..count] {
+            let name = Path::new(&failure.source).file_name().unwrap_or_default();
+            made.fail(&name.to_string_lossy(), &failure.reason);
+        }
+    });
 }
 
 fn tracks(vault: &Path) -> Result<usize, String> {
@@ -94,9 +131,6 @@ fn tracks(vault: &Path) -> Result<usize, String> {
 fn summarise(report: &Report) {
     for failure in &report.failed {
         eprintln!("needledrop: {}: {}", failure.source, failure.reason);
-    }
-    if let Some(fatal) = &report.fatal {
-        eprintln!("needledrop: {fatal}");
     }
     if report.encoded > 0 && !report.stopped {
         eprintln!("{} tracks added", report.encoded);

@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 use http::Uri;
 use needledrop_core::cache::Shape;
 use needledrop_edge::Edge;
+use needledrop_gateway::Making;
 use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Identity, Roots, Running, Sockets};
 use needledrop_origin::{Origin, Vault};
 
@@ -121,7 +122,7 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         )?;
         let certificates = Certificates::load(&certs.server, &certs.server_key).map_err(|error| error.to_string())?;
         let doors = open_doors(&config, &certificates)?;
-        let ingesting = Arc::new(AtomicBool::new(source.has_work()));
+        let making = Arc::new(Making::new(source.has_work()));
         let addresses = Addresses::of(&doors);
         let hosts = addresses.hosts(public_url.as_deref());
         let wish = services::Wish {
@@ -131,7 +132,7 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
             is_local: addresses.are_local(public_url.as_deref()),
         };
         let has_demo = wish.is_local;
-        let (services, follower) = Services::open(wish, keys.clone(), ingesting.clone()).await?;
+        let services = Services::open(wish, keys.clone(), making.clone()).await?;
         let front = Front {
             gateway: services.gateway,
             edge: Edge::new("needledrop".into(), keys.clone(), vec!["/art/".into()], shelf.clone())
@@ -144,18 +145,20 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         let tasks = [
             tokio::spawn(keyfile::follow(key_path, keys)),
             tokio::spawn(listing.clone().follow(library)),
-            tokio::spawn(follower.follow(listing.clone())),
+            tokio::spawn(services.follower.follow(listing.clone())),
+            tokio::spawn(services.keeper.clone().tidy()),
             tokio::spawn(serve::on_hangup(Arc::new(move || origin::reload(&certificates)))),
         ];
         tell(&addresses, listing.now().tracks.len(), &source, &certs);
         tell_who(has_demo, services.one_time_password.as_deref());
         let stop = Arc::new(AtomicBool::new(false));
-        let maker = source.start(stop.clone(), ingesting);
+        let maker = source.start(stop.clone(), making);
         stops.come().await;
         eprintln!("\nstopping");
         stop.store(true, Ordering::Relaxed);
         tasks.iter().for_each(tokio::task::JoinHandle::abort);
         serve::drain(vec![running, origin], DRAIN).await;
+        services.keeper.close().await;
         drop(admin_running);
         if let Some(maker) = maker {
             let _ = tokio::task::spawn_blocking(|| maker.join()).await;

@@ -1,9 +1,9 @@
 //! What the gateway serves from.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use crate::api::Counted;
+use crate::making::Making;
 use arc_swap::ArcSwap;
 use needledrop_catalog::Catalog;
 use needledrop_catalog::search::Index;
@@ -30,8 +30,8 @@ pub struct House {
     pub has_demo: bool,
     /// Which plays made popularity already.
     pub counted: Counted,
-    /// Whether tracks are still being made.
-    pub ingesting: Arc<AtomicBool>,
+    /// How far the making of tracks is.
+    pub making: Arc<Making>,
 }
 
 /// The bases of the edges for one request, and the keys of this moment.

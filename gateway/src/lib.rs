@@ -9,6 +9,7 @@ pub mod api;
 pub mod documents;
 pub mod files;
 pub mod house;
+pub mod making;
 pub mod query;
 pub mod shapes;
 pub mod subsonic;
@@ -21,6 +22,7 @@ use needledrop_http::{Body, Request, problem};
 
 pub use documents::Documents;
 pub use house::House;
+pub use making::Making;
 
 /// Everything that is not sound or artwork.
 pub struct Gateway {

@@ -71,6 +71,7 @@ pub const FILES: &[File] = files! {
     JS "js/views/artist.js"
     JS "js/views/home.js"
     JS "js/views/library.js"
+    JS "js/views/making.js"
     JS "js/views/parts.js"
     JS "js/views/playlists.js"
     JS "js/views/queue.js"

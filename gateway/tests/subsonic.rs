@@ -4,7 +4,6 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -19,7 +18,7 @@ use needledrop_catalog::{Catalog, Change};
 use needledrop_core::{ArtistId, KeyId, Keyring, ReleaseId, Rendition, Rev, Secret, TrackId, UnixSeconds};
 use needledrop_database::testing::{TestDatabase, databases};
 use needledrop_gateway::api::Counted;
-use needledrop_gateway::{Documents, House, subsonic};
+use needledrop_gateway::{Documents, House, Making, subsonic};
 use needledrop_http::Request;
 use needledrop_playback::{DisplayName, EdgeBase, Playback, Scopes, ServerKey, SignUp};
 use needledrop_playlist::Playlists;
@@ -137,7 +136,7 @@ impl World {
                 edges: vec![EdgeBase::parse("https://edge.example").unwrap()],
                 counted: Counted::default(),
                 has_demo: false,
-                ingesting: Arc::new(AtomicBool::new(false)),
+                making: Arc::new(Making::new(false)),
             },
             database,
         }

@@ -2,10 +2,14 @@
 
 import hashlib
 import json
+import pathlib
 import shutil
+import subprocess
 import time
 
-from harness import Up, check, cover, decoded_frames, expect, get, run, seconds_of, source_seconds
+from harness import Up, check, cover, decoded_frames, die_with_parent, environment, expect, get, run, seconds_of, source_seconds
+
+SCRIPT = pathlib.Path(__file__).parent / "making.mjs"
 
 KINDS = ["ogg", "flac", "mp3", "m4a", "opus", "wav"]
 RENDITIONS = [(kbps, codec) for codec in ("ogg", "m4a") for kbps in (96, 160, 320)]
@@ -95,6 +99,45 @@ def the_demo_record_plays_after_a_first_start_without_music(world):
         status, headers, art = get(up.base + cover(first))
         expect(status == 200 and headers["Content-Type"] == "image/jpeg" and art[:2] == b"\xff\xd8", f"art: {status}")
         return f"first track after {time.monotonic() - began:.1f} s"
+    finally:
+        up.server.stop()
+        shutil.rmtree(data / "cache", ignore_errors=True)
+
+
+@check
+def the_player_shows_how_far_the_music_is(world):
+    """One command, and the page tells how far it is and which files are none, until everything can be heard."""
+    folder, data = world.scratch / "taking-in", world.scratch / "taking-in-data"
+    shutil.copytree(world.music(), folder, dirs_exist_ok=True)
+    (folder / "no music.flac").write_bytes(b"fLaC" + bytes(200))
+    up = Up(world, data, ["--music", folder], name="taking-in")
+    try:
+        shots = world.scratch / "making"
+        shots.mkdir(exist_ok=True)
+        env = environment(NODE_PATH=world.node_modules, MODULES=world.node_modules)
+        page = subprocess.Popen(["node", SCRIPT, f"http://localhost:{up.port}", shots], env=env, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent)
+        told, end = [], time.monotonic() + 200
+        while not told or told[-1]["running"]:
+            expect(time.monotonic() < end, f"it does not end: {told[-1:]}")
+            told.append(up.call("GET", "/v1/ingest"))
+            time.sleep(0.2)
+        last = told[-1]
+        expect((last["found"], last["due"], last["settled"], last["made"], last["failed"]) == (7, 7, 7, 6, 1), f"{last}")
+        expect(last["failures"][0]["name"] == "no music.flac" and last["failures"][0]["reason"], f"{last['failures']}")
+        expect(any(said["reading"] for said in told) and not last["reading"], "what is read is not told")
+        done = [said["seconds_done"] for said in told]
+        expect(done == sorted(done) and len(set(done)) > 3, f"the seconds do not grow: {done[:20]}")
+        out, _ = page.communicate(timeout=100)
+        said = json.loads(out.decode().strip().splitlines()[-1])
+        expect(not said.get("failure"), said.get("failure"))
+        expect(any("of 7 files" in words for words in said["headlines"]), f"{said['headlines']}")
+        expect(any(".flac" in words or ".mp3" in words for words in said["reading"]), f"{said['reading']}")
+        expect(len(said["values"]) >= 2 and said["values"] == sorted(said["values"]), f"the bar goes {said['values']}")
+        expect("6 tracks added, 1 file left out" in said["headlines"][-1], f"{said['headlines']}")
+        expect("no music.flac" in said["failures"], f"{said['failures']}")
+        expect(said["cards"] > 0, "what was made is not on the page without a reload")
+        expect(not said["errors"], f"console: {said['errors']}")
+        return f"{len(said['headlines'])} headlines, {len(told)} answers"
     finally:
         up.server.stop()
         shutil.rmtree(data / "cache", ignore_errors=True)

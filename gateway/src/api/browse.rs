@@ -107,6 +107,14 @@ pub(super) async fn home(call: &Call<'_>) -> Reply {
     Ok(Answer::Private(json!({ "shelves": shelves })))
 }
 
+/// How far the making of tracks is. `tracks` are those that can be heard by now.
+pub(super) async fn ingest(call: &Call<'_>) -> Reply {
+    let counts = call.house.catalog.counts().await.map_err(|error| failed(&error))?;
+    let mut said = json!(call.house.making.now());
+    said["tracks"] = json!(counts.tracks);
+    Ok(Answer::Private(said))
+}
+
 async fn list_albums(call: &Call<'_>, list: &ReleaseList, href: &str) -> Reply {
     let (limit, offset) = (call.limit()?, call.offset()?);
     let page = call.house.catalog.list_releases(list, &At::Offset(offset), limit as usize).await;

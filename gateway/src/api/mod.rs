@@ -86,6 +86,7 @@ impl Call<'_> {
         match parts {
             ["search"] => search::search(self).await,
             ["browse", "home"] => browse::home(self).await,
+            ["ingest"] => browse::ingest(self).await,
             ["artists"] => browse::artists(self).await,
             ["artists", id] => browse::artist(self, id).await,
             ["artists", id, "albums"] => browse::albums_of(self, id).await,

@@ -76,6 +76,6 @@ pub(super) async fn end(call: &Call<'_>, caller: &Caller) -> Reply {
 pub(super) async fn hint(call: &Call<'_>) -> Reply {
     let counts = call.house.catalog.counts().await.map_err(|error| failed(&error))?;
     let demo = call.house.has_demo.then(|| json!({ "user": DEMO, "password": DEMO }));
-    let ingesting = call.house.ingesting.load(std::sync::atomic::Ordering::Relaxed);
+    let ingesting = call.house.making.is_running();
     Ok(Answer::Private(json!({ "demo": demo, "ingesting": ingesting, "tracks": counts.tracks })))
 }

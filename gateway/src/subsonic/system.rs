@@ -1,7 +1,5 @@
 //! What the server says about itself and about who asks.
 
-use std::sync::atomic::Ordering;
-
 use super::failure::Failure;
 use super::response::Element;
 use super::{Call, Reply, Said, tree};
@@ -54,6 +52,6 @@ pub(super) fn token_info(call: &Call<'_>) -> Reply {
 
 pub(super) async fn scan_status(call: &Call<'_>) -> Reply {
     let counts = call.house.catalog.counts().await?;
-    let scanning = call.house.ingesting.load(Ordering::Relaxed);
+    let scanning = call.house.making.is_running();
     tree("scanStatus", Element::new().with("scanning", scanning).with("count", counts.tracks))
 }

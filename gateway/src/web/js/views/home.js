@@ -1,22 +1,32 @@
 // Home: one button that drops the needle somewhere, and the shelves that the server puts together.
 
 import * as api from "../api.js";
-import { h } from "../dom.js";
+import { $, h } from "../dom.js";
 import * as model from "../model.js";
+import { making } from "./making.js";
 import { albumCard, artistCard, empty, pill, playlistCard, shelf, trackList } from "./parts.js";
 
 const SHELF_ALBUMS = 20;
 const SHELF_TRACKS = 12;
-/** How often the library is looked at while its first tracks are still being made. */
-const LOOK_AGAIN_MS = 2500;
 
 /** @param {import("../main.js").App} app */
 export async function home(app) {
-  const [said, hint] = await Promise.all([api.getIfThere("/v1/browse/home"), api.getIfThere("/v1/session/hint", { fresh: true })]);
+  const [said, ingest] = await Promise.all([api.getIfThere("/v1/browse/home"), api.getIfThere("/v1/ingest", { fresh: true })]);
   const blocks = said ? shelves(app, said) : await plain(app);
-  if (hint?.ingesting) lookAgain();
-  if (blocks.length === 0) return h("div", { class: "view" }, nothing(hint));
-  return h("div", { class: "view home" }, hero(app), ...blocks, hint?.ingesting && h("p", { class: "notice", text: "More tracks are being made. They appear here as soon as they can be played." }));
+  const progress = making(ingest, () => moreToHear(app));
+  if (blocks.length === 0) return h("div", { class: "view" }, nothing(ingest), progress);
+  return h("div", { class: "view home" }, hero(app), progress, ...blocks);
+}
+
+/** Draws home anew, unless somebody is in the middle of it: then a button offers to. */
+function moreToHear(app) {
+  const again = () => {
+    api.forget();
+    app.reload();
+  };
+  const inUse = $("main").contains(document.activeElement) && document.activeElement.matches("a, button");
+  if (!inUse) return again();
+  if (!$("show-new")) $("making")?.append(pill("Show what is new", null, again, { class: "quiet", id: "show-new" }));
 }
 
 function hero(app) {
@@ -52,17 +62,7 @@ function tracksBlock(app, title, tracks, most = SHELF_TRACKS) {
   return h("section", { class: "block" }, h("div", { class: "row-head" }, h("h2", { text: title })), trackList(app, shown, { album: false, columns: true }));
 }
 
-function nothing(hint) {
-  if (hint?.ingesting) return empty("The first tracks are being made", "They appear here as soon as they can be played.");
-  return empty("No music here yet", "Add some on the server: needledrop ingest FOLDER");
-}
-
-let timer = 0;
-function lookAgain() {
-  clearTimeout(timer);
-  timer = setTimeout(() => {
-    if (document.documentElement.dataset.route !== "home" || document.hidden) return lookAgain();
-    api.forget();
-    dispatchEvent(new Event("hashchange"));
-  }, LOOK_AGAIN_MS);
+function nothing(ingest) {
+  if (ingest?.running) return empty("The first tracks are being made", "They appear here as soon as they can be played.");
+  return empty("No music here yet", "Start with your own: needledrop up --music FOLDER");
 }
