@@ -6,6 +6,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 mod admin;
+mod catalog;
 mod certs;
 mod clock;
 mod config;
@@ -78,6 +79,8 @@ enum Command {
     Up(up::Args),
     /// Turn music files into objects: six renditions a track
     Ingest(ingest::Args),
+    /// Import changes to the catalog, or export it
+    Catalog(catalog::Args),
     /// Serve the objects to edges
     Origin(origin::Args),
     /// Serve signed range requests to listeners from a cache
@@ -124,6 +127,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
     match cli.command {
         Command::Up(args) => up::run(&args, config.up, &data),
         Command::Ingest(args) => Ok(ingest::run(args, &config::vault(&data))),
+        Command::Catalog(args) => catalog::run(args, config.up.database, &data),
         Command::Origin(_) => origin::run(config.origin, &data),
         Command::Edge(args) => edge::run(&args, config.edge, &data),
         Command::Purge(args) => purge::run(&args, &data),

@@ -1,10 +1,11 @@
 """The command line: help for everything, certificates, keys, signing and verifying."""
 
+import json
 import re
 
 from harness import check, expect
 
-COMMANDS = ["keys", "sign", "verify", "certs", "ingest", "origin", "edge", "up"]
+COMMANDS = ["keys", "sign", "verify", "certs", "ingest", "catalog", "purge", "origin", "edge", "up"]
 
 
 @check
@@ -55,3 +56,26 @@ def a_url_signed_by_hand_verifies_until_its_key_retires(world):
     expect(code != 0, "a retired key still verifies")
     _, out, _ = world.needledrop("keys", "list", "--data", data)
     expect(former in out.decode(), "keys list does not name the retired key")
+
+
+@check
+def the_catalog_goes_out_and_comes_in_as_lines(world):
+    data, other = world.scratch / "lines", world.scratch / "lines-again"
+    [folder.mkdir(exist_ok=True) for folder in (data, other)]
+    code, _, err = world.needledrop("catalog", "export", "--data", data, check_exit=False)
+    expect(code == 2 and b"needledrop up" in err, f"without a catalog: {code} {err!r}")
+    artist = {"change": "artist", "id": "0" * 21 + "1", "name": "Björk", "sort_name": "Björk"}
+    lines = (json.dumps(artist) + "\n\n").encode()
+    world.needledrop("catalog", "import", "-", "--data", data, said=lines)
+    _, exported, _ = world.needledrop("catalog", "export", "--data", data)
+    expect("Björk" in exported.decode(), f"{exported!r}")
+    file = world.scratch / "lines.jsonl"
+    file.write_bytes(exported)
+    world.needledrop("catalog", "import", file, "--data", other)
+    _, again, _ = world.needledrop("catalog", "export", "--data", other)
+    expect(again == exported, "what was imported is exported otherwise")
+    code, _, err = world.needledrop("catalog", "import", "-", "--data", data, said=lines + b'{"change":"artist"}\n', check_exit=False)
+    expect(code == 2 and b"line 3" in err, f"a bad line: {code} {err!r}")
+    code, _, err = world.needledrop("catalog", "import", world.scratch / "nowhere", "--data", data, check_exit=False)
+    expect(code == 2 and b"nowhere" in err, f"no file: {code} {err!r}")
+    return f"{len(exported.splitlines())} lines"

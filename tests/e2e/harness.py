@@ -61,11 +61,9 @@ def die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
-def run(command, timeout=120, check_exit=True, **more):
-    """Runs a program and gives (exit code, standard output, standard error)."""
-    done = subprocess.run(
-        [str(c) for c in command], capture_output=True, timeout=timeout, stdin=subprocess.DEVNULL, **more
-    )
+def run(command, timeout=120, check_exit=True, said=b"", **more):
+    """Runs a program, with `said` on its standard input, and gives (exit code, standard output, standard error)."""
+    done = subprocess.run([str(c) for c in command], capture_output=True, timeout=timeout, input=said, **more)
     if check_exit and done.returncode != 0:
         words = done.stderr.decode(errors="replace").strip()[-500:]
         raise Failure(f"{pathlib.Path(str(command[0])).name} ended with {done.returncode}: {words}")
