@@ -6,10 +6,12 @@
 
 pub mod answer;
 pub mod api;
+pub mod cors;
 pub mod documents;
 pub mod files;
 pub mod house;
 pub mod making;
+pub mod limits;
 pub mod query;
 pub mod shapes;
 pub mod subsonic;
