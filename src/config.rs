@@ -52,6 +52,38 @@ pub struct Up {
     pub database: Option<String>,
     /// Who may ask how often: for player, calls and audio together.
     pub limits: Limits,
+    /// Who may call `/v1` and `/rest`, and how often.
+    pub calls: Calls,
+}
+
+/// What one account, or one network of strangers, may call. Zero switches a limit off; networks in `limits.exempt` are
+/// not counted here either. The numbers' reasons stand with the defaults (`limits.rs` of the gateway).
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Calls {
+    /// Origins whose pages may call, such as "https://music.example"; "*" for all, which is the default, and an empty
+    /// list for none. Never with the player's cookie.
+    pub cors_origins: Option<Vec<String>>,
+    /// Calls of an account that read, per second in the long run, and at once.
+    pub read_rate: Option<u32>,
+    /// See `read_rate`.
+    pub read_burst: Option<u32>,
+    /// Searches of an account.
+    pub search_rate: Option<u32>,
+    /// See `search_rate`.
+    pub search_burst: Option<u32>,
+    /// Changes of an account.
+    pub write_rate: Option<u32>,
+    /// See `write_rate`.
+    pub write_burst: Option<u32>,
+    /// Sign-ins of a network (IPv4 /24, IPv6 /56).
+    pub sign_in_rate: Option<u32>,
+    /// See `sign_in_rate`.
+    pub sign_in_burst: Option<u32>,
+    /// Calls of such a network without a good credential.
+    pub stranger_rate: Option<u32>,
+    /// See `stranger_rate`.
+    pub stranger_burst: Option<u32>,
 }
 
 /// Settings of `needledrop origin`.

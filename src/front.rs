@@ -58,7 +58,8 @@ impl Handler for Front {
         }
         // Player and calls draw on the same account as the music: a stranger's requests are bounded whatever they are for.
         if let Some(refused) = self.edge.turn_away(&request) {
-            return refused;
+            // A page elsewhere can read then when to come back.
+            return if is_call(&request) { self.gateway.shared(&request, refused) } else { refused };
         }
         if !self.knows_host(&request) {
             let title = "This host is not served here";

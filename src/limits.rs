@@ -65,6 +65,14 @@ impl config::Limits {
         decided
     }
 
+    /// Networks that nothing is counted for.
+    ///
+    /// # Errors
+    /// One is none.
+    pub fn not_counted(&self) -> Result<Vec<Cidr>, String> {
+        self.decided().exempt()
+    }
+
     fn exempt(&self) -> Result<Vec<Cidr>, String> {
         let networks = self.exempt.iter().flatten().map(|network| Cidr::parse(network));
         networks.collect::<Result<_, _>>().map_err(|error| format!("limits.exempt: {error}"))

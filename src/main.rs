@@ -6,6 +6,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 mod admin;
+mod calls;
 mod catalog;
 mod certs;
 mod clock;

@@ -13,6 +13,8 @@ use needledrop_catalog::model::TrackRendition;
 use needledrop_catalog::search::Index;
 use needledrop_database::Database;
 use needledrop_gateway::api::Counted;
+use needledrop_gateway::cors::Cors;
+use needledrop_gateway::limits::{self, Limits};
 use needledrop_gateway::{Documents, Gateway, House, Making};
 use needledrop_origin::record::TrackRecord;
 use needledrop_playback::{EdgeBase, Playback, ServerKey, UserName};
@@ -52,6 +54,10 @@ pub struct Wish<'a> {
     pub public_url: Option<&'a str>,
     /// Whether no stranger can ask, so that a demo account does no harm.
     pub is_local: bool,
+    /// How often somebody may call.
+    pub limits: limits::Settings,
+    /// Whose pages may call.
+    pub cors: Cors,
 }
 
 /// The services, opened.
@@ -95,6 +101,8 @@ impl Services {
             counted: Counted::default(),
             has_demo: wish.is_local,
             making,
+            limits: Limits::new(wish.limits),
+            cors: wish.cors,
         };
         Ok(Self {
             gateway: Gateway::new(house, wish.public_url),

@@ -71,6 +71,10 @@ pub struct Args {
     #[arg(long, env = "NEEDLEDROP_ADMIN", value_name = "ADDR")]
     admin: Option<SocketAddr>,
 
+    /// An origin whose pages may call /v1 and /rest, such as https://music.example, or * (repeatable) [default: *]
+    #[arg(long, env = "NEEDLEDROP_CORS_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    cors_origin: Vec<String>,
+
     /// Where accounts, catalog and playlists are kept, postgres://USER@HOST/NAME [default: a SQLite file in the data
     /// folder]
     #[arg(long, env = "NEEDLEDROP_DATABASE", value_name = "URL")]
@@ -90,7 +94,11 @@ impl Args {
         config.public_url = self.public_url.clone().or(config.public_url.take());
         config.certs = self.certs.clone().or(config.certs.take());
         config.cache_size = self.cache_size.clone().or(config.cache_size.take()).or(Some(edge::CACHE_SIZE.into()));
+        if !self.cors_origin.is_empty() {
+            config.calls.cors_origins = Some(self.cors_origin.clone());
+        }
         config.limits.decide();
+        config.calls.decide();
     }
 }
 
@@ -130,6 +138,8 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
             database: config.database.as_deref(),
             public_url: public_url.as_deref(),
             is_local: addresses.are_local(public_url.as_deref()),
+            limits: config.calls.settings(config.limits.not_counted()?),
+            cors: config.calls.cors()?,
         };
         let has_demo = wish.is_local;
         let services = Services::open(wish, keys.clone(), making.clone()).await?;
@@ -139,6 +149,7 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
                 .limited(config.limits.admission()?),
             hosts,
         };
+        shelf.metrics.add(|registry| front.gateway.register(registry));
         shelf.metrics.add_doors(doors.counters());
         let admin_running = office.open("needledrop", &shelf, &keys, Sockets::default())?;
         let running = doors.serve(Arc::new(front));

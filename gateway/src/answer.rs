@@ -2,7 +2,10 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, RETRY_AFTER, VARY};
+use bytes::Bytes;
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LINK, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+};
 use http::{HeaderValue, Response, StatusCode};
 use needledrop_core::Problem;
 use needledrop_core::decide::{Conditions, Method as Asked, Validators};
@@ -12,17 +15,25 @@ use needledrop_http::{Body, Request, problem};
 use needledrop_playback::Error;
 use serde_json::Value;
 
+use crate::api::route::Verb;
+
+/// How long anybody may keep what changes with the program only: long enough for a tool's run, short enough for an
+/// update.
+const FIXED_FOR: &str = "public, max-age=300";
+
 /// An answer, or why there is none.
 pub type Reply = Result<Answer, Problem>;
 
 /// What a call gives.
 pub enum Answer {
-    /// What the catalog says: it may be kept and asked about again.
+    /// What is there: its reader may keep it and ask about it again.
     Entity(Value),
-    /// Somebody's own, or a grant: never kept.
+    /// What was done, or a grant, which is made for this moment: never kept.
     Private(Value),
     /// The same, and something was made.
     Created(Value),
+    /// What is the same for everybody until the next start.
+    Fixed(&'static Fixed),
     /// Done, and nothing to say.
     Nothing,
     /// Anything else.
@@ -33,8 +44,9 @@ pub enum Answer {
 pub fn respond(request: &Request, reply: Reply) -> Response<Body> {
     match reply {
         Ok(Answer::Entity(value)) => entity(request, &value),
-        Ok(Answer::Private(value)) => json(&value, StatusCode::OK),
-        Ok(Answer::Created(value)) => json(&value, StatusCode::CREATED),
+        Ok(Answer::Fixed(text)) => fixed(request, text),
+        Ok(Answer::Private(value)) => json(value.to_string(), StatusCode::OK),
+        Ok(Answer::Created(value)) => json(value.to_string(), StatusCode::CREATED),
         Ok(Answer::Nothing) => {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NO_CONTENT;
@@ -48,9 +60,38 @@ pub fn respond(request: &Request, reply: Reply) -> Response<Body> {
 /// A refusal that nobody keeps.
 pub fn refuse(refusal: &Problem) -> Response<Body> {
     let mut response = problem(refusal);
+    if refusal.status == 401 {
+        // RFC 9110 11.6.1: what would do.
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
     if let Some(seconds) = retry_after(refusal) {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
+    unkept(response)
+}
+
+/// What may be asked of a path.
+fn allow(verbs: &[Verb]) -> HeaderValue {
+    let mut names: Vec<&str> = verbs.iter().map(|verb| verb.name()).collect();
+    if verbs.contains(&Verb::Get) {
+        names.push("HEAD");
+    }
+    names.push("OPTIONS");
+    HeaderValue::from_str(&names.join(", ")).expect("names of methods")
+}
+
+/// A path that exists, asked with a method that it does not have.
+pub fn not_this_way(verbs: &[Verb]) -> Response<Body> {
+    let mut response = refuse(&Problem::new("method", "This call does not take that method", 405));
+    response.headers_mut().insert(ALLOW, allow(verbs));
+    response
+}
+
+/// What may be asked of a path, as an answer.
+pub fn options(verbs: &[Verb]) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, allow(verbs));
     unkept(response)
 }
 
@@ -68,18 +109,35 @@ fn unkept(mut response: Response<Body>) -> Response<Body> {
     response
 }
 
-fn json(value: &Value, status: StatusCode) -> Response<Body> {
-    let mut response = Response::new(Body::full(value.to_string()));
+fn json(text: String, status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::full(text));
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     unkept(response)
 }
 
-fn entity(request: &Request, value: &Value) -> Response<Body> {
-    let text = value.to_string();
+/// A text that is the same for as long as this program runs, with its tag.
+pub struct Fixed {
+    media_type: &'static str,
+    text: Bytes,
+    tag: EntityTag,
+}
+
+impl Fixed {
+    /// Of this type.
+    pub fn new(media_type: &'static str, text: String) -> Self {
+        Self { media_type, tag: tag_of(&text), text: text.into() }
+    }
+}
+
+fn tag_of(text: &str) -> EntityTag {
     let mut hasher = DefaultHasher::new();
     text.hash(&mut hasher);
-    let tag = EntityTag::strong(&format!("{:016x}", hasher.finish()));
+    EntityTag::strong(&format!("{:016x}", hasher.finish()))
+}
+
+/// What its reader has already, or all of it.
+fn tagged(request: &Request, tag: &EntityTag, whole: impl FnOnce() -> Response<Body>) -> Response<Body> {
     let if_none_match = request.headers.get(IF_NONE_MATCH).and_then(|value| value.to_str().ok());
     let conditions = Conditions { if_none_match, ..Conditions::plain(Asked::Get) };
     let validators = Validators { etag: Some(tag.clone()), last_modified: None };
@@ -89,23 +147,50 @@ fn entity(request: &Request, value: &Value) -> Response<Body> {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
         }
-        _ => json(value, StatusCode::OK),
+        _ => whole(),
     };
+    let tag = HeaderValue::from_str(&tag.to_string()).expect("sixteen hexadecimal digits in quotes");
+    response.headers_mut().insert(ETAG, tag);
+    response
+}
+
+fn entity(request: &Request, value: &Value) -> Response<Body> {
+    let text = value.to_string();
+    let tag = tag_of(&text);
+    let mut response = tagged(request, &tag, || json(text, StatusCode::OK));
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(VARY, HeaderValue::from_static("authorization, cookie"));
-    headers.insert(ETAG, HeaderValue::from_str(&tag.to_string()).expect("sixteen hexadecimal digits in quotes"));
+    // The page after this one, for clients that do not look into the answer (RFC 8288).
+    if let Some(next) = value["next"].as_str()
+        && let Ok(link) = HeaderValue::from_str(&format!("<{next}>; rel=\"next\""))
+    {
+        headers.insert(LINK, link);
+    }
+    response
+}
+
+/// The text, or that its reader has it.
+pub fn fixed(request: &Request, fixed: &Fixed) -> Response<Body> {
+    let mut response = tagged(request, &fixed.tag, || {
+        let mut response = Response::new(Body::full(fixed.text.clone()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(fixed.media_type));
+        response
+    });
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(FIXED_FOR));
     response
 }
 
 /// What an error of the accounts means in HTTP.
 pub fn refused(error: &Error) -> Problem {
     let status = match error {
-        Error::Name(_) | Error::Password(_) | Error::Queue(_) => 400,
+        Error::Name(_) | Error::Password(_) => 400,
         Error::WrongPassword | Error::WrongCredential => 401,
         Error::NotAllowed(_) | Error::Refused(_) => 403,
         Error::NotFound => 404,
         Error::NameTaken | Error::TokensFull | Error::Conflict => 409,
+        // Each part has its form, and together they contradict each other.
+        Error::Queue(_) => 422,
         Error::Limited(_) => 429,
         Error::Busy(_) => 503,
         Error::NoRandomness | Error::Storage(_) => 500,

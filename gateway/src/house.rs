@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::api::Counted;
+use crate::cors::Cors;
+use crate::limits::Limits;
 use crate::making::Making;
 use arc_swap::ArcSwap;
 use needledrop_catalog::Catalog;
@@ -32,6 +34,10 @@ pub struct House {
     pub counted: Counted,
     /// How far the making of tracks is.
     pub making: Arc<Making>,
+    /// How often somebody may call.
+    pub limits: Limits,
+    /// Whose pages may call.
+    pub cors: Cors,
 }
 
 /// The bases of the edges for one request, and the keys of this moment.

@@ -1,7 +1,8 @@
 //! The gateway: the public API, OpenSubsonic, the web player and the operator page.
 //!
 //! One [`Gateway`] answers everything that is not sound or artwork. [`house`] is what it serves from, [`who`] says who
-//! asks, [`api`] is `/v1`, [`subsonic`] is `/rest`, [`web`] the player's files. What a call gives is decided by the services; here it becomes HTTP,
+//! asks, [`limits`] how often and [`cors`] from which pages; [`api`] is `/v1`, [`subsonic`] is `/rest`, [`web`] the player's
+//! files. What a call gives is decided by the services; here it becomes HTTP,
 //! and only here.
 
 pub mod answer;
@@ -10,8 +11,8 @@ pub mod cors;
 pub mod documents;
 pub mod files;
 pub mod house;
-pub mod making;
 pub mod limits;
+pub mod making;
 pub mod query;
 pub mod shapes;
 pub mod subsonic;
@@ -21,6 +22,7 @@ pub mod who;
 use http::{Method, Response};
 use needledrop_core::{Problem, UnixSeconds};
 use needledrop_http::{Body, Request, problem};
+use prometheus_client::registry::Registry;
 
 pub use documents::Documents;
 pub use house::House;
@@ -42,17 +44,33 @@ impl Gateway {
     pub fn wants_body(&self, request: &Request) -> bool {
         let path = request.uri.path();
         let is_ours = path.starts_with("/v1/") || path.starts_with("/rest/");
-        is_ours && !matches!(request.method, Method::GET | Method::HEAD)
+        is_ours && !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS)
+    }
+
+    /// The same answer, with what a browser must be told before it shows a call's answer to a page of another origin.
+    pub fn shared(&self, request: &Request, mut response: Response<Body>) -> Response<Body> {
+        self.house.cors.tell(request, &mut response);
+        response
+    }
+
+    /// Shows what it counts.
+    pub fn register(&self, registry: &mut Registry) {
+        self.house.limits.register(registry);
     }
 
     /// The answer to a request.
     pub async fn answer(&self, request: &Request, now: UnixSeconds) -> Response<Body> {
         let path = request.uri.path();
-        if let Some(call) = path.strip_prefix("/v1/") {
-            return api::answer(&self.house, request, call, now).await;
+        let said = match path {
+            _ if path.starts_with("/v1/") => Some(api::answer(&self.house, request, now).await),
+            _ if path.starts_with("/rest/") => Some(subsonic::answer(&self.house, request, now).await),
+            _ => None,
+        };
+        if let Some(response) = said {
+            return self.shared(request, response);
         }
-        if path.starts_with("/rest/") {
-            return subsonic::answer(&self.house, request, now).await;
+        if path == api::page::PATH {
+            return api::page::answer(request);
         }
         let nothing = || problem(&Problem::new("not-found", "There is nothing here", 404));
         self.files.answer(request).unwrap_or_else(nothing)

@@ -44,6 +44,7 @@ pub const FILES: &[File] = files! {
     SVG "icon.svg"
     CSS "css/base.css"
     CSS "css/deck.css"
+    CSS "css/docs.css"
     CSS "css/shell.css"
     CSS "css/views.css"
     JS "js/api.js"

@@ -1,8 +1,12 @@
 //! Who asks: a bearer token, or the cookie of the web player.
+//!
+//! The cookie counts where the player's own page sent it, and nowhere else. That it is `SameSite=Strict` keeps it from
+//! pages of other sites; but a page on another port of this host is of the same site, so that what the browser says of
+//! the page is looked at too.
 
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use http::{HeaderName, Method};
 use needledrop_core::{Problem, UnixSeconds};
 use needledrop_http::Request;
@@ -17,6 +21,9 @@ pub const COOKIE_NAME: &str = "needledrop_session";
 /// A page of another origin can send our cookie along, but not this field, without asking us first.
 const REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
 
+/// What a browser says about the page that asks (Fetch Metadata).
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// The caller.
 ///
 /// # Errors
@@ -26,9 +33,8 @@ pub async fn asks(house: &House, request: &Request, now: UnixSeconds) -> Result<
         (Some(secret), _) => secret,
         (None, Some(secret)) => {
             let is_safe = matches!(request.method, Method::GET | Method::HEAD);
-            if !is_safe && !request.headers.contains_key(&REQUESTED_WITH) {
-                let said = Problem::new("cross-site", "Only the player may change things with its cookie", 403);
-                return Err(said.with_detail("Send X-Requested-With, or a bearer token"));
+            if is_elsewhere(request) || (!is_safe && !request.headers.contains_key(&REQUESTED_WITH)) {
+                return Err(cross_site());
             }
             secret
         }
@@ -38,6 +44,25 @@ pub async fn asks(house: &House, request: &Request, now: UnixSeconds) -> Result<
         }
     };
     house.playback.authenticate(secret, now).await.map_err(|error| answer::refused(&error))
+}
+
+/// Only pages of this server use its cookie.
+pub fn cross_site() -> Problem {
+    let said = Problem::new("cross-site", "Only the player may do this with its cookie", 403);
+    said.with_detail("Send a bearer token; the player's own page sends X-Requested-With with changes")
+}
+
+/// Whether a page of another origin made this request. Programs that are no browsers say nothing about it.
+pub fn is_elsewhere(request: &Request) -> bool {
+    if let Some(site) = request.headers.get(SEC_FETCH_SITE) {
+        return !matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    let Some(origin) = request.headers.get(ORIGIN) else { return false };
+    let host = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, host)| host);
+    match (host, request.authority()) {
+        (Some(host), Some(here)) => !host.eq_ignore_ascii_case(here),
+        _ => true,
+    }
 }
 
 fn bearer(request: &Request) -> Option<&str> {
@@ -55,6 +80,27 @@ pub fn cookie(request: &Request) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_page_elsewhere_is_known_by_what_its_browser_says() {
+        let from = |fields: &[(&'static str, &str)]| {
+            let mut request = Request::local(Method::GET, "/v1/me");
+            request.headers.insert("host", "localhost:4040".parse().unwrap());
+            for (name, value) in fields {
+                request.headers.insert(*name, value.parse().unwrap());
+            }
+            is_elsewhere(&request)
+        };
+        assert!(!from(&[]), "curl");
+        assert!(!from(&[("origin", "http://localhost:4040")]));
+        assert!(!from(&[("sec-fetch-site", "same-origin"), ("origin", "http://behind.a.proxy")]));
+        assert!(!from(&[("sec-fetch-site", "none")]), "typed by hand");
+        assert!(from(&[("sec-fetch-site", "same-site")]), "another port");
+        assert!(from(&[("sec-fetch-site", "cross-site"), ("origin", "http://localhost:4040")]));
+        for origin in ["http://localhost:3000", "null", "https://evil.example"] {
+            assert!(from(&[("origin", origin)]), "{origin}");
+        }
+    }
 
     #[test]
     fn a_credential_is_found_where_it_belongs() {

@@ -18,6 +18,8 @@ use needledrop_catalog::{Catalog, Change};
 use needledrop_core::{ArtistId, KeyId, Keyring, ReleaseId, Rendition, Rev, Secret, TrackId, UnixSeconds};
 use needledrop_database::testing::{TestDatabase, databases};
 use needledrop_gateway::api::Counted;
+use needledrop_gateway::cors::Cors;
+use needledrop_gateway::limits::{Limits, Settings};
 use needledrop_gateway::{Documents, House, Making, subsonic};
 use needledrop_http::Request;
 use needledrop_playback::{DisplayName, EdgeBase, Playback, Scopes, ServerKey, SignUp};
@@ -137,6 +139,8 @@ impl World {
                 counted: Counted::default(),
                 has_demo: false,
                 making: Arc::new(Making::new(false)),
+                limits: Limits::new(Settings::off()),
+                cors: Cors::Any,
             },
             database,
         }

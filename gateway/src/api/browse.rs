@@ -5,6 +5,7 @@ use needledrop_catalog::store::{ArtistList, At, ReleaseList, TrackList};
 use needledrop_core::{ArtistId, Problem, ReleaseId, TrackId};
 use serde_json::{Value, json};
 
+use super::param::{Kind, Param};
 use super::{Call, no_such};
 use crate::answer::{Answer, Reply, failed};
 use crate::query::wrong;
@@ -15,6 +16,13 @@ const ALBUM_TRACKS: u64 = 50;
 const TOP_TRACKS: usize = 10;
 /// Things on a shelf of the first page.
 const SHELF: usize = 20;
+
+/// Which albums of an artist.
+pub(super) const GROUPS: &[Param] = &[Param::optional(
+    "include_groups",
+    Kind::Words(&["album", "single", "compilation", "appears_on"]),
+    "With `album` or `compilation` alone: only these. Every other choice gives all.",
+)];
 
 pub(super) async fn artist(call: &Call<'_>, id: &str) -> Reply {
     let id = artist_id(id)?;
@@ -104,7 +112,7 @@ pub(super) async fn home(call: &Call<'_>) -> Reply {
     if !popular.is_empty() {
         shelves.push(json!({ "id": "popular", "title": "Most played", "tracks": popular }));
     }
-    Ok(Answer::Private(json!({ "shelves": shelves })))
+    Ok(Answer::Entity(json!({ "shelves": shelves })))
 }
 
 /// How far the making of tracks is. `tracks` are those that can be heard by now.
@@ -112,7 +120,7 @@ pub(super) async fn ingest(call: &Call<'_>) -> Reply {
     let counts = call.house.catalog.counts().await.map_err(|error| failed(&error))?;
     let mut said = json!(call.house.making.now());
     said["tracks"] = json!(counts.tracks);
-    Ok(Answer::Private(said))
+    Ok(Answer::Entity(said))
 }
 
 async fn list_albums(call: &Call<'_>, list: &ReleaseList, href: &str) -> Reply {

@@ -8,9 +8,13 @@ use needledrop_playback::{Caller, DisplayName, Issued, Queue, Scopes, UnixMs};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Call, created, no_such};
+use super::whole::Whole;
+use super::{Call, at_most, created, no_such};
 use crate::answer::{Answer, Reply, refused};
 use crate::query::wrong;
+
+/// Tracks of a queue that one call may say. They fit into the body of a request, which is 60 KiB.
+const QUEUE_TRACKS_MAX: usize = 2_000;
 
 /// An account as its owner sees it.
 pub(super) fn user(account: &Account) -> Value {
@@ -31,8 +35,8 @@ pub(super) fn user(account: &Account) -> Value {
     })
 }
 
-pub(super) fn profile(caller: &Caller) -> Answer {
-    Answer::Private(user(caller.account()))
+pub(super) async fn profile(_: &Call<'_>, caller: &Caller) -> Reply {
+    Ok(Answer::Entity(user(caller.account())))
 }
 
 #[derive(Deserialize)]
@@ -50,7 +54,15 @@ pub(super) async fn change_password(call: &Call<'_>, caller: &Caller) -> Reply {
 
 pub(super) async fn queue(call: &Call<'_>, caller: &Caller) -> Reply {
     let known = call.house.playback.queue(caller).await.map_err(|error| refused(&error))?;
-    Ok(Answer::Private(known.map_or_else(|| json!({ "items": [], "index": 0, "position_ms": 0, "changed": 0 }), shown)))
+    Ok(Answer::Entity(known.map_or_else(nothing_playing, shown)))
+}
+
+/// The queue of an account that has never said one.
+fn nothing_playing() -> Value {
+    json!({
+        "items": [], "index": 0, "position_ms": 0, "changed": 0, "playing": false, "shuffle": false,
+        "repeat": Repeat::Off.name(), "client": null,
+    })
 }
 
 fn shown(queue: Queue) -> Value {
@@ -70,10 +82,10 @@ fn shown(queue: Queue) -> Value {
 struct SaidQueue {
     items: Vec<TrackId>,
     #[serde(default)]
-    index: u32,
+    index: Whole,
     #[serde(default)]
-    position_ms: u64,
-    changed: u64,
+    position_ms: Whole,
+    changed: Whole,
     #[serde(default)]
     playing: bool,
     #[serde(default)]
@@ -84,15 +96,16 @@ struct SaidQueue {
 
 pub(super) async fn set_queue(call: &Call<'_>, caller: &Caller) -> Reply {
     let said: SaidQueue = call.body()?;
+    at_most("items", QUEUE_TRACKS_MAX, said.items.len())?;
     let repeat = match said.repeat.as_deref() {
         None => Repeat::Off,
         Some(name) => Repeat::from_name(name).ok_or_else(|| wrong("repeat", "it is off, track or queue"))?,
     };
     let queue = Queue {
-        changed: UnixMs(said.changed),
+        changed: UnixMs(said.changed.0),
         client: caller.client().clone(),
-        index: said.index,
-        position_ms: said.position_ms,
+        index: u32::try_from(said.index.0).map_err(|_| wrong("index", "no queue is so long"))?,
+        position_ms: said.position_ms.0,
         playing: said.playing,
         shuffle: said.shuffle,
         repeat,
@@ -110,13 +123,13 @@ pub(super) async fn devices(call: &Call<'_>, caller: &Caller) -> Reply {
         .iter()
         .map(|device| json!({ "name": device.name.as_str(), "client": device.client.as_str(), "seen": device.seen.0 }))
         .collect();
-    Ok(Answer::Private(json!({ "devices": devices })))
+    Ok(Answer::Entity(json!({ "devices": devices })))
 }
 
 pub(super) async fn credentials(call: &Call<'_>, caller: &Caller) -> Reply {
     let known = call.house.playback.tokens(caller).await.map_err(|error| refused(&error))?;
     let items: Vec<_> = known.iter().map(|token| credential(token, caller)).collect();
-    Ok(Answer::Private(json!({ "items": items })))
+    Ok(Answer::Entity(json!({ "items": items })))
 }
 
 fn credential(token: &Token, caller: &Caller) -> Value {

@@ -1,122 +1,117 @@
-//! `/v1`: which call is which, and who may make it.
+//! `/v1`: the calls of the public API.
 //!
-//! The shape is that of the Spotify Web API where that has the call. Every call but signing in needs a credential.
+//! The shape is that of the Spotify Web API where that has the call. [`routes`] is the table of all calls: [`answer`]
+//! looks a request up there, asks who makes it, refuses what the table does not allow, and lets the call's own
+//! function answer. [`openapi`] writes the same table as a document, which [`document`] serves, and [`page`]
+//! as a page for people.
 
 mod browse;
+pub mod document;
 mod me;
+pub mod openapi;
+pub mod page;
+pub mod param;
 mod playlists;
 mod plays;
+pub mod route;
+pub mod routes;
 mod search;
 mod session;
 mod stream;
+mod whole;
 
 pub use plays::Counted;
 
+use http::header::CONTENT_TYPE;
 use http::{Method, Response, StatusCode};
 use needledrop_core::{Problem, UnixSeconds};
 use needledrop_http::{Body, Request};
-use needledrop_playback::{Caller, Scope};
 use serde::de::DeserializeOwned;
 
 use crate::answer::{self, Answer, Reply};
 use crate::house::House;
-use crate::query::Params;
+use crate::limits::Class;
+use crate::query::{Params, wrong};
 use crate::who;
-
-/// Items on a page where nobody says how many, and at most (the limits of the Spotify Web API).
-const LIMIT: u64 = 20;
-const LIMIT_MAX: u64 = 50;
-/// How deep a list may be asked into: the catalog's whole size.
-const OFFSET_MAX: u64 = 100_000_000;
+use route::{Act, Found, Route};
+use routes::ROUTES;
 
 /// One call: what it is answered from.
-struct Call<'a> {
+pub struct Call<'a> {
     house: &'a House,
     request: &'a Request,
     params: Params<'a>,
+    /// Values of the template's variables.
+    values: Vec<&'a str>,
     now: UnixSeconds,
 }
 
-/// The answer to a call, `path` being what follows `/v1/`.
-pub async fn answer(house: &House, request: &Request, path: &str, now: UnixSeconds) -> Response<Body> {
-    let params = Params::read(request.uri.query().unwrap_or_default().as_bytes());
-    let call = Call { house, request, params, now };
-    let reply = call.route(path).await;
-    answer::respond(request, reply)
+/// The answer to a request below `/v1/`.
+pub async fn answer(house: &House, request: &Request, now: UnixSeconds) -> Response<Body> {
+    match route::find(ROUTES, &request.method, request.uri.path()) {
+        Found::Call(route, values) => {
+            let params = Params::read(request.uri.query().unwrap_or_default().as_bytes());
+            let call = Call { house, request, params, values, now };
+            answer::respond(request, call.make(route).await)
+        }
+        Found::Other(verbs) if request.method == Method::OPTIONS => answer::options(&verbs),
+        Found::Other(verbs) => answer::not_this_way(&verbs),
+        Found::Nothing => answer::refuse(&Problem::new("not-found", "There is no such call", 404)),
+    }
 }
 
 impl Call<'_> {
-    async fn route(&self, path: &str) -> Reply {
-        // HEAD is answered like GET; the doors leave the body out.
-        let method = if self.request.method == Method::HEAD { &Method::GET } else { &self.request.method };
-        let parts: Vec<&str> = path.split('/').collect();
-        match (method.as_str(), &parts[..]) {
-            ("POST", ["session"]) => return session::begin(self).await,
-            ("GET", ["session", "hint"]) => return session::hint(self).await,
-            _ => {}
-        }
-        let caller = who::asks(self.house, self.request, self.now).await?;
-        match (method.as_str(), &parts[..]) {
-            ("DELETE", ["session"]) => session::end(self, &caller).await,
-            ("GET", ["me"]) => Ok(me::profile(&caller)),
-            ("PUT", ["me", "password"]) => me::change_password(self, &caller).await,
-            ("GET", ["me", "queue"]) => me::queue(self, &caller).await,
-            ("PUT" | "POST", ["me", "queue"]) => me::set_queue(self, &caller).await,
-            ("GET", ["me", "player", "devices"]) => me::devices(self, &caller).await,
-            ("GET", ["me", "credentials"]) => me::credentials(self, &caller).await,
-            ("POST", ["me", "credentials"]) => me::new_credential(self, &caller).await,
-            ("DELETE", ["me", "credentials", id]) => me::revoke(self, &caller, id).await,
-            ("GET", ["me", "playlists"]) => playlists::mine(self, &caller).await,
-            ("POST", ["me", "playlists"]) => playlists::create(self, &caller).await,
-            ("GET", ["playlists", id]) => playlists::one(self, &caller, id).await,
-            ("PUT", ["playlists", id]) => playlists::rename(self, &caller, id).await,
-            ("POST", ["playlists", id, "items" | "tracks"]) => playlists::add(self, &caller, id).await,
-            ("DELETE", ["playlists", id, "items" | "tracks"]) => playlists::remove(self, &caller, id).await,
-            ("DELETE", ["playlists", id, "followers"]) => playlists::delete(self, &caller, id).await,
-            ("POST", ["plays"]) => plays::report(self, &caller).await,
-            ("GET", rest) => {
-                caller.may(Scope::Streaming).map_err(|error| answer::refused(&error.into()))?;
-                self.read(&caller, rest).await
+    async fn make(&self, route: &Route) -> Reply {
+        let client = self.request.peer.client;
+        let signed = match route.act {
+            Act::Anybody(answer) => {
+                let class = if route.class == Class::SignIn { Class::SignIn } else { Class::Stranger };
+                if let Err(held) = self.house.limits.ask_unknown(class, client) {
+                    return Ok(Answer::Whole(held.response()));
+                }
+                self.admit(route)?;
+                return answer(self).await;
             }
-            _ => Err(self.no_call(&parts)),
+            Act::SignedIn(answer) | Act::May(_, answer) => answer,
+        };
+        let caller = match who::asks(self.house, self.request, self.now).await {
+            Ok(caller) => caller,
+            Err(refusal) => {
+                let held = self.house.limits.ask_unknown(Class::Stranger, client).err();
+                return held.map_or(Err(refusal), |held| Ok(Answer::Whole(held.response())));
+            }
+        };
+        if let Err(held) = self.house.limits.ask(route.class, caller.account().id, client) {
+            return Ok(Answer::Whole(held.response()));
         }
+        if let Some(scope) = route.scope() {
+            caller.may(scope).map_err(|error| answer::refused(&error.into()))?;
+        }
+        self.admit(route)?;
+        signed(self, &caller).await
     }
 
-    async fn read(&self, caller: &Caller, parts: &[&str]) -> Reply {
-        match parts {
-            ["search"] => search::search(self).await,
-            ["browse", "home"] => browse::home(self).await,
-            ["ingest"] => browse::ingest(self).await,
-            ["artists"] => browse::artists(self).await,
-            ["artists", id] => browse::artist(self, id).await,
-            ["artists", id, "albums"] => browse::albums_of(self, id).await,
-            ["artists", id, "top-tracks"] => browse::top_tracks(self, id).await,
-            ["albums"] => browse::albums(self).await,
-            ["albums", id] => browse::album(self, id).await,
-            ["albums", id, "tracks"] => browse::album_tracks(self, id).await,
-            ["tracks"] => browse::tracks(self).await,
-            ["tracks", id] => browse::track(self, id).await,
-            ["tracks", id, "stream"] => stream::stream(self, caller, id).await,
-            _ => Err(self.no_call(parts)),
+    /// Refuses what the table says that this call does not take.
+    fn admit(&self, route: &Route) -> Result<(), Problem> {
+        route.check(&self.params)?;
+        if route.body.is_some() && !is_json(self.request) {
+            let said = Problem::new("media-type", "This call takes JSON", 415);
+            return Err(said.with_detail("Send Content-Type: application/json"));
         }
+        Ok(())
     }
 
-    /// A path that exists for another method is told from one that does not exist at all.
-    fn no_call(&self, parts: &[&str]) -> Problem {
-        let known = ["session", "me", "search", "browse", "artists", "albums", "tracks", "plays", "playlists"];
-        let is_change = !matches!(self.request.method, Method::GET | Method::HEAD);
-        match is_change && parts.first().is_some_and(|first| known.contains(first)) {
-            true => Problem::new("method", "This call does not take that method", 405),
-            false => Problem::new("not-found", "There is no such call", 404),
-        }
+    /// The value of the template's variable.
+    fn id(&self) -> &str {
+        self.values.first().copied().unwrap_or_default()
     }
 
     fn limit(&self) -> Result<u64, Problem> {
-        self.params.number("limit", 1..=LIMIT_MAX, LIMIT)
+        self.params.number("limit", 1..=param::LIMIT_MAX, param::LIMIT)
     }
 
     fn offset(&self) -> Result<u64, Problem> {
-        self.params.number("offset", 0..=OFFSET_MAX, 0)
+        self.params.number("offset", 0..=param::OFFSET_MAX, 0)
     }
 
     /// The body, as JSON of this form.
@@ -127,6 +122,19 @@ impl Call<'_> {
     }
 }
 
+/// Whether the body says that it is JSON. A form of another site cannot say so without asking first, so that nobody is
+/// signed in to an account that is not his own.
+fn is_json(request: &Request) -> bool {
+    let kind = request.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("application/json")
+}
+
+/// A list in a body, as long as the document says at most: more does not fit into a body either.
+fn at_most(name: &str, most: usize, count: usize) -> Result<(), Problem> {
+    if count <= most { Ok(()) } else { Err(wrong(name, &format!("there are more than {most}"))) }
+}
+
 fn no_such(what: &'static str) -> Problem {
     Problem::new("not-found", "There is no such thing here", 404).with_detail(what)
 }
@@ -135,7 +143,7 @@ fn whole(status: StatusCode, value: &serde_json::Value) -> Response<Body> {
     let mut response = Response::new(Body::full(value.to_string()));
     *response.status_mut() = status;
     let json = http::HeaderValue::from_static("application/json");
-    response.headers_mut().insert(http::header::CONTENT_TYPE, json);
+    response.headers_mut().insert(CONTENT_TYPE, json);
     response
 }
 

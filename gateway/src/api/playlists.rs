@@ -6,7 +6,7 @@ use needledrop_playlist::{Change, Error, ListName, Playlist};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Call, created, no_such};
+use super::{Call, at_most, created, no_such};
 use crate::answer::{Answer, Reply, failed, refused};
 use crate::query::wrong;
 use crate::shapes::{self, Listed};
@@ -15,6 +15,9 @@ use crate::shapes::{self, Listed};
 const URIS: [&str; 2] = ["needledrop:track:", "spotify:track:"];
 /// Items of a playlist that one answer has: all of them.
 const ITEMS_AT_ONCE: usize = 1_000;
+
+/// Items that one call may add or take out. They fit into the body of a request, which is 60 KiB.
+const CHANGED_AT_ONCE_MAX: usize = 1_000;
 
 #[derive(Deserialize)]
 struct Named {
@@ -44,7 +47,7 @@ pub(super) async fn mine(call: &Call<'_>, caller: &Caller) -> Reply {
     let all = call.house.playlists.list(caller.account().id).await.map_err(|error| problem(&error))?;
     let items = all.iter().skip(offset as usize).take(limit as usize).map(|list| shape(list, caller)).collect();
     let listed = Listed { href: "/v1/me/playlists", limit, offset, total: all.len() as u64 };
-    Ok(Answer::Private(listed.page(items)))
+    Ok(Answer::Entity(listed.page(items)))
 }
 
 /// `POST /v1/me/playlists`.
@@ -77,7 +80,7 @@ pub(super) async fn one(call: &Call<'_>, caller: &Caller, id: &str) -> Reply {
     let page = listed.page(items);
     shape["items"] = page.clone();
     shape["tracks"] = page;
-    Ok(Answer::Private(shape))
+    Ok(Answer::Entity(shape))
 }
 
 /// `PUT /v1/playlists/{id}`.
@@ -91,6 +94,7 @@ pub(super) async fn rename(call: &Call<'_>, caller: &Caller, id: &str) -> Reply 
 /// `POST /v1/playlists/{id}/items`.
 pub(super) async fn add(call: &Call<'_>, caller: &Caller, id: &str) -> Reply {
     let said: Added = call.body()?;
+    at_most("uris", CHANGED_AT_ONCE_MAX, said.uris.len())?;
     let tracks = said.uris.iter().map(|uri| track(uri)).collect::<Result<Vec<_>, _>>()?;
     let changed = call.house.playlists.add(owner(caller)?, parsed(id)?, &tracks, call.now).await;
     let changed = changed.map_err(|error| problem(&error))?;
@@ -100,6 +104,7 @@ pub(super) async fn add(call: &Call<'_>, caller: &Caller, id: &str) -> Reply {
 /// `DELETE /v1/playlists/{id}/items`: every item of these tracks.
 pub(super) async fn remove(call: &Call<'_>, caller: &Caller, id: &str) -> Reply {
     let said: Removed = call.body()?;
+    at_most("items", CHANGED_AT_ONCE_MAX, said.items.len())?;
     let (owner, id) = (owner(caller)?, parsed(id)?);
     let going = said.items.iter().map(|item| track(&item.uri)).collect::<Result<Vec<_>, _>>()?;
     let known = call.house.playlists.get(owner, id).await.map_err(|error| problem(&error))?;
@@ -163,7 +168,8 @@ fn problem(error: &Error) -> Problem {
         Error::NotFound => ("There is no such playlist", 404),
         Error::NotYours => ("The playlist is somebody else's", 403),
         Error::Conflict | Error::Exists => ("The playlist was changed meanwhile", 409),
-        Error::PlaylistsFull | Error::ItemsFull | Error::MarksFull | Error::TooMany => ("That is too much", 400),
+        Error::PlaylistsFull | Error::ItemsFull | Error::MarksFull => ("There is no room for more", 409),
+        Error::TooMany => ("That is too much at once", 400),
         Error::Storage(_) => {
             tracing::error!(%error, "the playlists failed");
             let status = if error.is_transient() { 503 } else { 500 };

@@ -8,13 +8,13 @@ use std::sync::{Mutex, PoisonError};
 
 use needledrop_catalog::Change;
 use needledrop_catalog::search::{DocId, Kind};
-use needledrop_core::{PlaybackId, TrackId};
+use needledrop_core::{PlaybackId, Problem, TrackId};
 use needledrop_playback::{Caller, Scope};
 use serde::Deserialize;
 
-use super::{Call, no_such};
+use super::whole::Whole;
+use super::{Call, at_most, no_such};
 use crate::answer::{Answer, Reply, failed, refused};
-use crate::query::wrong;
 
 /// Stretches that one report may have: the player keeps at most 200.
 const INTERVALS_MAX: usize = 1_000;
@@ -51,7 +51,7 @@ struct Heard {
     playback_id: PlaybackId,
     track: TrackId,
     /// From and until, in milliseconds of the track.
-    intervals: Vec<(u64, u64)>,
+    intervals: Vec<(Whole, Whole)>,
     #[serde(default)]
     ended: bool,
 }
@@ -59,13 +59,16 @@ struct Heard {
 pub(super) async fn report(call: &Call<'_>, caller: &Caller) -> Reply {
     caller.may(Scope::Streaming).map_err(|error| refused(&error.into()))?;
     let heard: Heard = call.body()?;
-    if heard.intervals.len() > INTERVALS_MAX || heard.intervals.iter().any(|(from, until)| from > until) {
-        return Err(wrong("intervals", "at most 1000, each from its beginning to its end"));
+    at_most("intervals", INTERVALS_MAX, heard.intervals.len())?;
+    if heard.intervals.iter().any(|(from, until)| from > until) {
+        let said = Problem::new("intervals", "What was heard cannot have been heard", 422);
+        return Err(said.with_detail("An interval ends before it begins"));
     }
+    let intervals = heard.intervals.iter().map(|(from, until)| (from.0, until.0)).collect();
     let house = call.house;
     let track = house.catalog.track(heard.track).await.map_err(|error| failed(&error))?;
     let track = track.ok_or_else(|| no_such("track"))?;
-    if is_play(heard.intervals, track.duration_ms) && house.counted.is_new(heard.playback_id) {
+    if is_play(intervals, track.duration_ms) && house.counted.is_new(heard.playback_id) {
         let plays = Change::Plays { track: track.id, added: 1 };
         house.catalog.apply(vec![plays]).await.map_err(|error| failed(&error))?;
         // The next search ranks by it.

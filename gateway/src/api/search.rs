@@ -5,12 +5,32 @@ use needledrop_core::{ArtistId, ReleaseId, TrackId};
 use serde_json::{Map, Value, json};
 
 use super::Call;
+use super::param::{Kind as Wish, Param, page_until};
 use crate::answer::{Answer, Reply, failed};
 use crate::query::wrong;
 use crate::shapes::{self, Listed};
 
 /// Where a search may begin: nobody reads further, and ranking costs by depth.
 const OFFSET_MAX: u64 = 1_000;
+/// The longest text that is looked for. Unit: characters. Longer than the longest names there are.
+const TEXT_CHARS_MAX: usize = 200;
+
+/// A page of what is found.
+pub(super) const PAGE: [Param; 2] = page_until(OFFSET_MAX);
+/// What is looked for.
+pub(super) const PARAMS: [Param; 3] = [
+    Param::required(
+        "q",
+        Wish::Text { chars_max: TEXT_CHARS_MAX },
+        "What to look for; the last word may be unfinished.",
+    ),
+    Param::optional(
+        "type",
+        Wish::Words(&["artist", "album", "track", "playlist", "show"]),
+        "What kinds of things, with commas between them; without it `artist,album,track`.",
+    ),
+    Param::optional("explain", Wish::Word(&["0", "1"]), "1 gives each hit the `score` that it is ranked by."),
+];
 
 /// Name in `type`, member of the answer, kind.
 const TYPES: [(&str, &str, Kind); 5] = [
@@ -36,7 +56,7 @@ pub(super) async fn search(call: &Call<'_>) -> Reply {
         let mut items = Vec::with_capacity(found.hits.len());
         for hit in &found.hits {
             if let Some(mut item) = entity(call, *kind, hit.id.as_str()).await? {
-                if call.params.text("explain").is_some() {
+                if call.params.text("explain") == Some("1") {
                     item["score"] = json!(hit.score.to_string());
                 }
                 items.push(item);
@@ -47,7 +67,7 @@ pub(super) async fn search(call: &Call<'_>) -> Reply {
         let listed = Listed { href: &href, limit, offset, total: seen(found.matches) };
         said.insert((*member).to_owned(), listed.page(items));
     }
-    Ok(Answer::Private(Value::Object(said)))
+    Ok(Answer::Entity(Value::Object(said)))
 }
 
 /// How many there are, as far as was looked.

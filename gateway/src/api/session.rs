@@ -1,7 +1,8 @@
 //! Signing in and out.
 
-use http::header::SET_COOKIE;
+use http::header::{ORIGIN, SET_COOKIE};
 use http::{HeaderValue, StatusCode};
+use needledrop_core::Problem;
 use needledrop_playback::token::Secret;
 use needledrop_playback::{Caller, DisplayName, Issued};
 use serde::Deserialize;
@@ -9,7 +10,7 @@ use serde_json::json;
 
 use super::{Call, whole};
 use crate::answer::{Answer, Reply, failed, refused};
-use crate::who::COOKIE_NAME;
+use crate::who::{self, COOKIE_NAME};
 
 /// The name and password that stand for the demo account where there is one.
 const DEMO: &str = "demo";
@@ -32,7 +33,16 @@ pub(super) async fn begin(call: &Call<'_>) -> Reply {
     let wish: SignIn = call.body()?;
     let client = wish.client.as_deref().unwrap_or(WEB);
     let playback = &call.house.playback;
+    let is_elsewhere = who::is_elsewhere(call.request);
+    if is_elsewhere && !wish.bearer {
+        return Err(who::cross_site());
+    }
     let issued = if call.house.has_demo && wish.user == DEMO && wish.password == DEMO {
+        // Everybody knows this password: without this, any page could look at what is on its visitor's machine.
+        if is_elsewhere && !call.request.headers.get(ORIGIN).is_some_and(|origin| call.house.cors.names(origin)) {
+            let said = Problem::new("cross-site", "The demo account is not for pages of other sites", 403);
+            return Err(said.with_detail("Allow this one by name with --cors-origin, or use another account"));
+        }
         let client = DisplayName::parse(client).map_err(|error| refused(&error.into()))?;
         playback.demo(&client, call.now).await
     } else {

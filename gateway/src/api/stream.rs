@@ -11,6 +11,7 @@ use needledrop_playback::{Ask, Asked, Caller, Grant, Start, TrackFacts};
 use serde_json::json;
 
 use super::browse::track_id;
+use super::param::{Kind, Param};
 use super::{Call, no_such};
 use crate::answer::{Answer, Reply, failed, refused};
 use crate::query::wrong;
@@ -21,6 +22,23 @@ const RELEASE_TRACKS_MAX: usize = 500;
 const SAVE_DATA: HeaderName = HeaderName::from_static("save-data");
 /// Network information in Mbit/s (Network Information API).
 const DOWNLINK: HeaderName = HeaderName::from_static("downlink");
+
+/// What a listener may wish for.
+pub(super) const PARAMS: &[Param] = &[
+    Param::optional("codec", Kind::Word(&["ogg", "m4a"]), "Ogg Vorbis, or AAC in MP4; without it what suits best."),
+    Param::optional(
+        "kbps",
+        Kind::Numbers(&[96, 160, 320]),
+        "At most this bitrate; without it what plan and network allow.",
+    ),
+    Param::optional("start", Kind::Word(&["resume", "zero"]), "`zero` begins a new play, with an id of its own."),
+    Param::optional(
+        "next",
+        Kind::TrackOrNone,
+        "The track that follows, whose beginning edges then fetch; empty for none, \
+        without it the next of the album.",
+    ),
+];
 
 pub(super) async fn stream(call: &Call<'_>, caller: &Caller, id: &str) -> Reply {
     let track = found(call, track_id(id)?).await?.ok_or_else(|| no_such("track"))?;

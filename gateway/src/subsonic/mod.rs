@@ -23,12 +23,15 @@ mod system;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, Response, StatusCode};
-use needledrop_core::{Problem, UnixSeconds};
-use needledrop_http::{Body, Request, problem};
+use needledrop_core::UnixSeconds;
+use needledrop_http::{Body, Request};
 use needledrop_playback::Caller;
 use needledrop_playlist::Playlists;
 
+use crate::answer;
+use crate::api::route::Verb;
 use crate::house::House;
+use crate::limits::{Class, Held};
 use failure::Failure;
 use params::Params;
 use response::Element;
@@ -38,6 +41,9 @@ const VERSION: &str = "1.16.1";
 
 /// Longest name of a JSONP callback, in characters; libraries use some thirty.
 const CALLBACK_CHARS_MAX: usize = 64;
+
+/// The methods of every call.
+const VERBS: [Verb; 2] = [Verb::Get, Verb::Post];
 
 /// One call of somebody who was let in.
 struct Call<'a> {
@@ -57,6 +63,8 @@ enum Said {
     Many(&'static str, Vec<Element>),
     /// It is over there.
     Elsewhere(String),
+    /// Too often.
+    Held(Held),
 }
 
 type Reply = Result<Said, Failure>;
@@ -78,8 +86,10 @@ enum Form<'a> {
 
 /// The answer to a request below `/rest/`.
 pub async fn answer(house: &House, request: &Request, now: UnixSeconds) -> Response<Body> {
-    if !matches!(request.method, Method::GET | Method::HEAD | Method::POST) {
-        return problem(&Problem::new("method", "Only GET and POST are served here", 405));
+    match request.method {
+        Method::GET | Method::HEAD | Method::POST => {}
+        Method::OPTIONS => return answer::options(&VERBS),
+        _ => return answer::not_this_way(&VERBS),
     }
     let path = request.uri.path();
     let call = path.strip_prefix("/rest/").unwrap_or_default();
@@ -125,10 +135,21 @@ fn same_version(params: &Params<'_>) -> Result<(), Failure> {
 
 async fn said(house: &House, request: &Request, params: &Params<'_>, name: &str, now: UnixSeconds) -> Reply {
     same_version(params)?;
+    let client = request.peer.client;
     if name == "getOpenSubsonicExtensions" {
-        return Ok(system::extensions());
+        let held = house.limits.ask_unknown(Class::Stranger, client).err();
+        return Ok(held.map_or_else(system::extensions, Said::Held));
     }
-    let caller = auth::asks(&house.playback, params, now).await?;
+    let caller = match auth::asks(&house.playback, params, now).await {
+        Ok(caller) => caller,
+        Err(failure) => {
+            let held = house.limits.ask_unknown(Class::Stranger, client).err();
+            return held.map_or(Err(failure), |held| Ok(Said::Held(held)));
+        }
+    };
+    if let Err(held) = house.limits.ask(class(name), caller.account().id, client) {
+        return Ok(Said::Held(held));
+    }
     let call = Call { house, lists: &house.playlists, request, params, caller: &caller, now };
     match name {
         "ping" => done(),
@@ -171,6 +192,16 @@ async fn said(house: &House, request: &Request, params: &Params<'_>, name: &str,
     }
 }
 
+/// How much work a call is. Its method says nothing: the protocol changes things by GET.
+fn class(name: &str) -> Class {
+    match name {
+        "search3" => Class::Search,
+        "scrobble" | "createPlaylist" | "updatePlaylist" | "deletePlaylist" | "star" | "unstar" | "setRating"
+        | "savePlayQueue" => Class::Write,
+        _ => Class::Read,
+    }
+}
+
 /// Everything is somebody's own and of this moment.
 fn written(form: &Form<'_>, said: Reply) -> Response<Body> {
     let status = if said.is_ok() { "ok" } else { "failed" };
@@ -182,6 +213,7 @@ fn written(form: &Form<'_>, said: Reply) -> Response<Body> {
         .with("openSubsonic", true);
     let root = match said {
         Ok(Said::Elsewhere(place)) => return elsewhere(&place),
+        Ok(Said::Held(held)) => return held.response(),
         Ok(Said::Tree(None)) => root,
         Ok(Said::Tree(Some((name, element)))) => root.one(name, element),
         Ok(Said::Many(name, elements)) => root.many(name, elements),

@@ -1,0 +1,296 @@
+//! The table of the API: every call below `/v1`.
+//!
+//! A new call is one entry here, its schemas in `schemas/`, and a function that answers it. Method, path, credential,
+//! parameters with their bounds, limits and documentation follow from the entry.
+
+use needledrop_playback::Scope;
+
+use super::param::{Kind, PAGE, Param};
+use super::route::Act::{Anybody, May, SignedIn};
+use super::route::Gives::{Created, Entity, Json};
+use super::route::{Route, delete, get, post, put};
+use super::{browse, document, me, playlists, plays, search, session, stream};
+use crate::limits::Class;
+
+/// Orders of a list of everything.
+const ORDER: &[Param] = &[Param::optional(
+    "order",
+    Kind::Word(&["name", "newest", "played"]),
+    "By name, by when it came into the library, or by how often it was played.",
+)];
+
+/// Every call. Where two templates fit a path, the first is meant.
+pub static ROUTES: &[Route] = &[
+    // --- the API itself, and who one is ---------------------------------------------------------------------------
+    get("/v1/openapi.json", "getOpenApi", "This document", Anybody(|call| Box::pin(document::openapi(call))))
+        .gives(Entity("OpenApi")),
+    get(
+        "/v1/session/hint",
+        "getSignInHint",
+        "What a sign-in page may tell anybody",
+        Anybody(|call| Box::pin(session::hint(call))),
+    )
+    .gives(Json("SignInHint")),
+    post("/v1/session", "signIn", "Sign in", Anybody(|call| Box::pin(session::begin(call))))
+        .about(
+            "Sets a cookie that only pages of this server can use, or with `bearer` answers with a token for programs. \
+             The token of a program that stays is better an API key: `POST /v1/me/credentials`.",
+        )
+        .class(Class::SignIn)
+        .takes("SignIn")
+        .gives(Json("Session"))
+        .refuses(&[401, 403]),
+    delete(
+        "/v1/session",
+        "signOut",
+        "End the credential that this call is made with",
+        SignedIn(|call, caller| Box::pin(session::end(call, caller))),
+    )
+    .gives(Json("Empty"))
+    .refuses(&[404]),
+    // --- the caller's own ------------------------------------------------------------------------------------------
+    get("/v1/me", "getMe", "The caller's account", SignedIn(|call, caller| Box::pin(me::profile(call, caller))))
+        .gives(Entity("User")),
+    put(
+        "/v1/me/password",
+        "changePassword",
+        "Change the password",
+        May(Scope::Account, |call, caller| Box::pin(me::change_password(call, caller))),
+    )
+    .about("Ends every other session of the account. API keys and app passwords stay.")
+    .class(Class::SignIn)
+    .takes("NewPassword")
+    .refuses(&[409]),
+    get(
+        "/v1/me/queue",
+        "getQueue",
+        "What is playing, and what comes next",
+        May(Scope::PlaybackRead, |call, caller| Box::pin(me::queue(call, caller))),
+    )
+    .gives(Entity("Queue")),
+    put(
+        "/v1/me/queue",
+        "setQueue",
+        "Say what is playing",
+        May(Scope::PlaybackModify, |call, caller| Box::pin(me::set_queue(call, caller))),
+    )
+    .about("The latest `changed` wins, whole. `taken` is false where another device has said something later.")
+    .takes("NewQueue")
+    .gives(Json("QueueTaken")),
+    post(
+        "/v1/me/queue",
+        "tellQueue",
+        "Say what is playing, as a page that is being closed can",
+        May(Scope::PlaybackModify, |call, caller| Box::pin(me::set_queue(call, caller))),
+    )
+    .takes("NewQueue")
+    .gives(Json("QueueTaken")),
+    get(
+        "/v1/me/player/devices",
+        "getDevices",
+        "Programs and devices seen lately",
+        May(Scope::PlaybackRead, |call, caller| Box::pin(me::devices(call, caller))),
+    )
+    .gives(Entity("Devices")),
+    get(
+        "/v1/me/credentials",
+        "getCredentials",
+        "Sessions, app passwords and keys of the account",
+        May(Scope::Account, |call, caller| Box::pin(me::credentials(call, caller))),
+    )
+    .gives(Entity("Credentials")),
+    post(
+        "/v1/me/credentials",
+        "makeCredential",
+        "Make an app password or an API key",
+        May(Scope::Account, |call, caller| Box::pin(me::new_credential(call, caller))),
+    )
+    .about("The secret is shown this once.")
+    .takes("NewCredential")
+    .gives(Created("CredentialWithSecret"))
+    .refuses(&[409]),
+    delete(
+        "/v1/me/credentials/{id}",
+        "revokeCredential",
+        "End a credential at once",
+        May(Scope::Account, |call, caller| Box::pin(me::revoke(call, caller, call.id()))),
+    ),
+    // --- playlists ---------------------------------------------------------------------------------------------------
+    get(
+        "/v1/me/playlists",
+        "getMyPlaylists",
+        "The caller's playlists",
+        May(Scope::PlaylistReadPrivate, |call, caller| Box::pin(playlists::mine(call, caller))),
+    )
+    .params(&[PAGE])
+    .gives(Entity("PlaylistPage")),
+    post(
+        "/v1/me/playlists",
+        "createPlaylist",
+        "Make a playlist",
+        May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::create(call, caller))),
+    )
+    .takes("NewPlaylist")
+    .gives(Created("Playlist"))
+    .refuses(&[409]),
+    get(
+        "/v1/playlists/{id}",
+        "getPlaylist",
+        "A playlist with all its items",
+        May(Scope::PlaylistReadPrivate, |call, caller| Box::pin(playlists::one(call, caller, call.id()))),
+    )
+    .gives(Entity("PlaylistWithItems")),
+    put(
+        "/v1/playlists/{id}",
+        "renamePlaylist",
+        "Rename a playlist",
+        May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::rename(call, caller, call.id()))),
+    )
+    .takes("NewPlaylist")
+    .gives(Json("Playlist")),
+    post(
+        "/v1/playlists/{id}/items",
+        "addItems",
+        "Put tracks at the end of a playlist",
+        May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::add(call, caller, call.id()))),
+    )
+    .takes("ItemsToAdd")
+    .gives(Created("Snapshot"))
+    .refuses(&[409]),
+    delete(
+        "/v1/playlists/{id}/items",
+        "removeItems",
+        "Take every item of these tracks out of a playlist",
+        May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::remove(call, caller, call.id()))),
+    )
+    .takes("ItemsToRemove")
+    .gives(Json("Snapshot"))
+    .refuses(&[409]),
+    post(
+        "/v1/playlists/{id}/tracks",
+        "addTracks",
+        "The same as `addItems`, as older clients write it",
+        May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::add(call, caller, call.id()))),
+    )
+    .takes("ItemsToAdd")
+    .gives(Created("Snapshot"))
+    .refuses(&[409]),
+    delete(
+        "/v1/playlists/{id}/tracks",
+        "removeTracks",
+        "The same as `removeItems`, as older clients write it",
+        May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::remove(call, caller, call.id()))),
+    )
+    .takes("TracksToRemove")
+    .gives(Json("Snapshot"))
+    .refuses(&[409]),
+    delete(
+        "/v1/playlists/{id}/followers",
+        "deletePlaylist",
+        "Delete a playlist of one's own",
+        May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::delete(call, caller, call.id()))),
+    ),
+    // --- the catalog ---------------------------------------------------------------------------------------------------
+    get(
+        "/v1/search",
+        "search",
+        "Look for words, forgiving slips",
+        May(Scope::Streaming, |call, _| Box::pin(search::search(call))),
+    )
+    .class(Class::Search)
+    .params(&[&search::PARAMS, &search::PAGE])
+    .gives(Entity("SearchResult")),
+    get(
+        "/v1/browse/home",
+        "getHome",
+        "The first page: what came last, and what is played most",
+        May(Scope::Streaming, |call, _| Box::pin(browse::home(call))),
+    )
+    .gives(Entity("Home")),
+    get(
+        "/v1/ingest",
+        "getIngest",
+        "How far the making of tracks is",
+        May(Scope::Streaming, |call, _| Box::pin(browse::ingest(call))),
+    )
+    .gives(Entity("Making")),
+    get(
+        "/v1/artists",
+        "getArtists",
+        "All artists by name",
+        May(Scope::Streaming, |call, _| Box::pin(browse::artists(call))),
+    )
+    .params(&[PAGE])
+    .gives(Entity("ArtistPage")),
+    get(
+        "/v1/artists/{id}",
+        "getArtist",
+        "An artist",
+        May(Scope::Streaming, |call, _| Box::pin(browse::artist(call, call.id()))),
+    )
+    .gives(Entity("Artist")),
+    get(
+        "/v1/artists/{id}/albums",
+        "getArtistAlbums",
+        "An artist's albums, newest first",
+        May(Scope::Streaming, |call, _| Box::pin(browse::albums_of(call, call.id()))),
+    )
+    .params(&[browse::GROUPS, PAGE])
+    .gives(Entity("AlbumPage")),
+    get(
+        "/v1/artists/{id}/top-tracks",
+        "getArtistTopTracks",
+        "What is played most of an artist",
+        May(Scope::Streaming, |call, _| Box::pin(browse::top_tracks(call, call.id()))),
+    )
+    .gives(Entity("Tracks")),
+    get("/v1/albums", "getAlbums", "All albums", May(Scope::Streaming, |call, _| Box::pin(browse::albums(call))))
+        .params(&[ORDER, PAGE])
+        .gives(Entity("AlbumPage")),
+    get(
+        "/v1/albums/{id}",
+        "getAlbum",
+        "An album with its first 50 tracks",
+        May(Scope::Streaming, |call, _| Box::pin(browse::album(call, call.id()))),
+    )
+    .gives(Entity("AlbumWithTracks")),
+    get(
+        "/v1/albums/{id}/tracks",
+        "getAlbumTracks",
+        "An album's tracks in order",
+        May(Scope::Streaming, |call, _| Box::pin(browse::album_tracks(call, call.id()))),
+    )
+    .params(&[PAGE])
+    .gives(Entity("TrackPage")),
+    get("/v1/tracks", "getTracks", "All tracks", May(Scope::Streaming, |call, _| Box::pin(browse::tracks(call))))
+        .params(&[ORDER, PAGE])
+        .gives(Entity("TrackPage")),
+    get(
+        "/v1/tracks/{id}",
+        "getTrack",
+        "A track",
+        May(Scope::Streaming, |call, _| Box::pin(browse::track(call, call.id()))),
+    )
+    .gives(Entity("Track")),
+    // --- listening -------------------------------------------------------------------------------------------------------
+    get(
+        "/v1/tracks/{id}/stream",
+        "getStream",
+        "Where a track may be heard",
+        May(Scope::Streaming, |call, caller| Box::pin(stream::stream(call, caller, call.id()))),
+    )
+    .about(
+        "Signed URLs, best first; never the sound itself. Without a wish the bitrate follows the plan, `Save-Data` \
+             and `Downlink`. The `playback_id` stays the same for a listener, client and track until `start=zero`.",
+    )
+    .params(&[stream::PARAMS])
+    .gives(Json("Grant")),
+    post(
+        "/v1/plays",
+        "reportPlay",
+        "Tell what was heard of a play",
+        May(Scope::Streaming, |call, caller| Box::pin(plays::report(call, caller))),
+    )
+    .takes("Heard")
+    .refuses(&[404]),
+];
