@@ -31,7 +31,8 @@ const DEBIAN: &[(&str, &str)] = &[
 const POSTGRES: &str = "/usr/lib/postgresql/15/bin/postgres";
 
 /// What goes into the virtual environment: a QUIC client that nobody here wrote, HTTP/2 framing and single frames, the
-/// reader of metrics that scrapers agree with, and two judges of answers that know the standards.
+/// reader of metrics that scrapers agree with, two judges of answers that know the standards, and one that makes up
+/// requests from an OpenAPI document.
 const PYTHON: &[&str] = &[
     "aioquic==1.2.0",
     "h2==4.1.0",
@@ -39,6 +40,7 @@ const PYTHON: &[&str] = &[
     "prometheus-client==0.22.1",
     "httplint==2026.10.4",
     "redbot==2.7.1",
+    "schemathesis==4.32.5",
 ];
 /// Drives Chromium; the `-core` package brings no browser of its own.
 const NPM: &[&str] = &["playwright-core@1.49.1"];
