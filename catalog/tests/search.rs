@@ -127,6 +127,31 @@ fn names_are_found_as_people_write_them() {
 }
 
 #[test]
+fn of_thousands_with_a_word_the_most_played_come_first_and_a_change_of_plays_counts_at_once() {
+    const SONGS: usize = 3_000;
+    let index = Index::new();
+    let plays = |number: usize| (number * 7 % SONGS) as u64 * 1_000;
+    let songs: Vec<Document> = (0..SONGS)
+        .map(|number| document(Kind::Track, number, &format!("Song {number} Light"), &[], plays(number)))
+        .collect();
+    index.load(&songs).expect("there is room");
+    let best = || -> Vec<DocId> { hits(&index, "song light").iter().map(|hit| hit.id).collect() };
+    let mut by_plays: Vec<usize> = (0..SONGS).collect();
+    by_plays.sort_by_key(|&number| std::cmp::Reverse(plays(number)));
+    let expected: Vec<DocId> = by_plays.iter().take(10).map(|&number| id(number)).collect();
+    assert_eq!(best(), expected);
+
+    let least = id(by_plays[SONGS - 1]);
+    assert!(index.set_plays(Kind::Track, &least, 1 << 30));
+    assert_eq!(best()[0], least);
+    assert_eq!(best()[1..], expected[..9]);
+    assert!(index.set_plays(Kind::Track, &least, 0));
+    assert_eq!(best(), expected);
+    assert!(index.remove(Kind::Track, &expected[0]));
+    assert_eq!(best()[..9], expected[1..]);
+}
+
+#[test]
 fn slips_of_finger_and_ear_are_forgiven() {
     let artists = artists(&[
         ("Taylor Swift", 1_000_000),

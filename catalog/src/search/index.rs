@@ -9,7 +9,7 @@ use super::table::{Folded, Table};
 use super::{DOCUMENTS_MAX, DocId, Document, Found, Kind, Query, find};
 
 /// How many documents a load takes in before readers have their turn: about half a millisecond.
-const BATCH: usize = 128;
+pub const BATCH: usize = 32;
 
 /// The index is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -4,6 +4,7 @@ use super::plan::{Meaning, Plan};
 use super::score::{self, Score};
 use super::slip::weigh;
 use super::table::{FormCells, Table};
+use super::vocabulary::Beginning;
 
 /// How many typed words a query may have; more are not looked at. Names have fewer, and a title with its performers
 /// rarely more.
@@ -37,46 +38,75 @@ impl Pair {
     }
 }
 
-/// The best score over the forms of the name; None if more words are missing than allowed.
-pub(super) fn judge(table: &Table, plan: &Plan, slot: u32, missing_max: usize) -> Option<Score> {
-    let doc = table.doc(slot);
-    let mut by = Vec::new();
-    pairs_of(table, plan, doc.by(), &mut by);
-    let mut best: Option<Score> = None;
-    for form in doc.forms() {
-        let Some(mut score) = judge_form(table, plan, &form, &by, missing_max) else { continue };
-        let points = table.head(slot).points;
-        score.popularity = points;
-        score.total += points;
-        if best.is_none_or(|best| best.total < score.total) {
-            best = Some(score);
-        }
-    }
-    best
+/// Judges documents, one after the other.
+pub(super) struct Judge<'a> {
+    table: &'a Table,
+    /// Pairs with words of the performers.
+    by: Vec<Pair>,
+    /// Pairs with words of a form of the name.
+    name: Vec<Pair>,
 }
 
-/// All pairs of typed words and these.
-fn pairs_of(table: &Table, plan: &Plan, words: &[u32], pairs: &mut Vec<Pair>) {
-    let open = plan.typed.last().filter(|typed| typed.is_open);
+impl<'a> Judge<'a> {
+    pub(super) fn new(table: &'a Table) -> Self {
+        Self { table, by: Vec::with_capacity(PAIRS_MAX), name: Vec::with_capacity(PAIRS_MAX) }
+    }
+
+    /// The best score over the forms of the name; None if more words are missing than allowed.
+    pub(super) fn judge(&mut self, plan: &Plan, slot: u32, missing_max: usize) -> Option<Score> {
+        let doc = self.table.doc(slot);
+        let points = self.table.head(slot).points;
+        let in_by = pairs_of(self.table, plan, doc.by(), &mut self.by);
+        let mut best: Option<Score> = None;
+        for form in doc.forms() {
+            let in_name = pairs_of(self.table, plan, form.words, &mut self.name);
+            if (plan.needed & !(in_by | in_name)).count_ones() as usize > missing_max {
+                continue;
+            }
+            let Some(mut score) = judge_form(self.table, plan, &form, &self.name, &self.by, missing_max) else {
+                continue;
+            };
+            score.popularity = points;
+            score.total += points;
+            if best.is_none_or(|best| best.total < score.total) {
+                best = Some(score);
+            }
+        }
+        best
+    }
+}
+
+/// All pairs of typed words and these; gives the typed words that are in a pair, as bits.
+fn pairs_of(table: &Table, plan: &Plan, words: &[u32], pairs: &mut Vec<Pair>) -> u32 {
+    pairs.clear();
+    let open = plan.typed.last().filter(|typed| typed.is_open).map(|typed| (typed, Beginning::new(&typed.text)));
+    let mut found = 0;
     for (at, &word) in words.iter().enumerate() {
         for &Meaning { typed, edits, unfinished, slips, .. } in plan.meanings(word) {
             if pairs.len() < PAIRS_MAX {
                 pairs.push(Pair { typed, at: at as u8, edits, unfinished, slips });
+                found |= 1 << typed;
             }
         }
-        let Some(open) = open else { continue };
-        let real = table.words.word(word);
-        if real.text.starts_with(&*open.text) && pairs.len() < PAIRS_MAX {
-            let unfinished = real.chars.saturating_sub(open.chars.len() as u8);
+        let Some((open, beginning)) = &open else { continue };
+        if table.words.begins_with(word, beginning) && pairs.len() < PAIRS_MAX {
+            let unfinished = table.words.word(word).chars.saturating_sub(open.chars.len() as u8);
             let typed = (plan.typed.len() - 1) as u8;
             pairs.push(Pair { typed, at: at as u8, edits: 0, unfinished, slips: 0.0 });
+            found |= 1 << typed;
         }
     }
+    found
 }
 
-fn judge_form(table: &Table, plan: &Plan, form: &FormCells<'_>, by: &[Pair], missing_max: usize) -> Option<Score> {
-    let mut pairs = Vec::with_capacity(8);
-    pairs_of(table, plan, form.words, &mut pairs);
+fn judge_form(
+    table: &Table,
+    plan: &Plan,
+    form: &FormCells<'_>,
+    pairs: &[Pair],
+    by: &[Pair],
+    missing_max: usize,
+) -> Option<Score> {
     let mut used = 0_u64;
     let mut places = [At::Nowhere; QUERY_WORDS_MAX];
     let mut score = Score { words: plan.typed.len() as u8, joined: plan.is_joined, ..Score::default() };
@@ -139,7 +169,7 @@ fn salvage(table: &Table, plan: &Plan, form: &FormCells<'_>, places: &mut [At], 
                 continue;
             }
             let chars: Vec<char> = real.text.chars().collect();
-            let slips = weigh(&typed.chars, &chars, false);
+            let slips = weigh(&typed.chars, &chars).whole;
             if slips <= typed.chars.len() as f32 * SALVAGE && best.is_none_or(|(_, least, _)| slips < least) {
                 best = Some((at, slips, slips.ceil() as u8));
             }

@@ -4,8 +4,8 @@
 //! found with slips of the finger and the ear, without its accents, with its words joined, split or in another order,
 //! and before it is typed to the end; plays lift it, but never above a name that was typed exactly.
 //!
-//! Inside: `fold` makes words of names, `vocabulary` and `trie` find words near the typed ones, `table` holds
-//! the documents, `plan` says what words may stand for what was typed, `find` goes through the documents and
+//! Inside: `fold` makes words of names, `vocabulary` and `trie` find words near the typed ones, `posts` are
+//! the documents of a word, `table` holds all of them, `plan` says what words may stand for what was typed, `find` goes through the documents and
 //! `judge` gives each its score. Nothing is stored: the catalog's store is the truth, and an index is loaded from it.
 
 mod find;
@@ -14,7 +14,10 @@ mod index;
 mod judge;
 mod letters;
 mod plan;
+mod posts;
 pub mod score;
+mod shards;
+mod sieve;
 mod slip;
 mod table;
 mod trie;
@@ -22,7 +25,7 @@ mod vocabulary;
 
 pub use find::{DEPTH_MAX, Found, Hit, Matches, QUERY_CHARS_MAX};
 pub use fold::is_same_name;
-pub use index::{Full, Index};
+pub use index::{BATCH, Full, Index};
 pub use score::Score;
 pub use table::{ALIASES_MAX, DOCUMENTS_MAX};
 

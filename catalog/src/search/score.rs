@@ -79,10 +79,19 @@ pub(super) fn popularity(plays: u64) -> f32 {
     doublings * DOUBLING
 }
 
+/// Points that plays below this power of two give at most.
+pub(super) fn popularity_below(power: u8) -> f32 {
+    // The logarithm of 2^power, and what adding one to it changes at most.
+    (f32::from(power.min(40)) + 0.001) * DOUBLING
+}
+
+/// The most points that a kind gives.
+pub(super) const KIND_MAX: f32 = 2.0;
+
 /// Points for being what people mostly look for.
 pub(super) fn kind_points(kind: Kind) -> f32 {
     match kind {
-        Kind::Artist => 2.0,
+        Kind::Artist => KIND_MAX,
         Kind::Release | Kind::Track | Kind::Show => 0.0,
         Kind::Playlist => -2.0,
     }

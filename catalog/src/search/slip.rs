@@ -4,6 +4,8 @@
 //! doubled or not, two neighbours swapped. A wrong first letter costs more. What is within a bounded number of slips is
 //! the business of [`super::trie`]; here those words are put in order.
 
+use std::sync::LazyLock;
+
 use super::fold::WORD_CHARS_MAX;
 
 /// Neighbours swapped.
@@ -25,21 +27,33 @@ const ALIKE: &[&str] = &["aeiouy", "ckqg", "szcx", "fvw", "dt", "bp", "mn", "gj"
 /// The keys of the commonest keyboard, by row.
 const ROWS: [&str; 3] = ["qwertyuiop", "asdfghjkl", "zxcvbnm"];
 
-/// The cost of having typed `typed` for `word`; of having typed it for the best beginning of `word` if `is_prefix`.
-/// Weighs more in short words, where one slip is a larger part.
-pub(super) fn weigh(typed: &[char], word: &[char], is_prefix: bool) -> f32 {
+/// The cost of having typed a word for another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Slips {
+    /// For the whole of it.
+    pub(super) whole: f32,
+    /// For its best beginning.
+    pub(super) begun: f32,
+}
+
+/// The cost of having typed `typed` for `word`. Weighs more in short words, where one slip is a larger part.
+pub(super) fn weigh(typed: &[char], word: &[char]) -> Slips {
     let typed = &typed[..typed.len().min(WORD_CHARS_MAX)];
-    let columns = word.len().min(WORD_CHARS_MAX);
+    let word = &word[..word.len().min(WORD_CHARS_MAX)];
+    let columns = word.len();
+    let mut alone = [0.0_f32; WORD_CHARS_MAX];
     let mut rows = [[0.0_f32; WORD_CHARS_MAX + 1]; 3];
     for at in 0..columns {
-        rows[0][at + 1] = rows[0][at] + lone(word, at);
+        alone[at] = lone(word, at);
+        rows[0][at + 1] = rows[0][at] + alone[at];
     }
     for i in 0..typed.len() {
         let [before, now, two_before] = three(&mut rows, i);
-        now[0] = before[0] + lone(typed, i);
+        let typed_alone = lone(typed, i);
+        now[0] = before[0] + typed_alone;
         for j in 0..columns {
             let mut cost = before[j] + swapped_for(typed[i], word[j], i == 0 && j == 0);
-            cost = cost.min(before[j + 1] + lone(typed, i)).min(now[j] + lone(word, j));
+            cost = cost.min(before[j + 1] + typed_alone).min(now[j] + alone[j]);
             if i > 0 && j > 0 && typed[i] == word[j - 1] && typed[i - 1] == word[j] && typed[i] != word[j] {
                 cost = cost.min(two_before[j - 1] + SWAP);
             }
@@ -47,8 +61,8 @@ pub(super) fn weigh(typed: &[char], word: &[char], is_prefix: bool) -> f32 {
         }
     }
     let last = &rows[typed.len() % 3][..=columns];
-    let cost = if is_prefix { last.iter().copied().fold(f32::MAX, f32::min) } else { last[columns] };
-    cost * (1.0 + 1.0 / typed.len().max(1) as f32)
+    let share = 1.0 + 1.0 / typed.len().max(1) as f32;
+    Slips { whole: last[columns] * share, begun: last.iter().copied().fold(f32::MAX, f32::min) * share }
 }
 
 /// The row above, the row to fill and the one above both, when row `i` is done.
@@ -81,15 +95,33 @@ fn swapped_for(a: char, b: char, is_first: bool) -> f32 {
         return 0.0;
     }
     let first = if is_first { FIRST } else { 0.0 };
-    let is_alike = ALIKE.iter().any(|group| group.contains(a) && group.contains(b));
-    first
-        + if is_alike {
-            SOUNDS_ALIKE
-        } else if is_beside(a, b) {
-            BESIDE
-        } else {
-            1.0
-        }
+    let cost = match (plain(a), plain(b)) {
+        (Some(a), Some(b)) => PLAIN[a][b],
+        _ => confused(a, b),
+    };
+    first + cost
+}
+
+/// The place of a letter in [`PLAIN`].
+fn plain(letter: char) -> Option<usize> {
+    letter.is_ascii_lowercase().then(|| usize::from(letter as u8 - b'a'))
+}
+
+/// [`confused`] for `a` to `z`: a search weighs hundreds of words, letter by letter.
+static PLAIN: LazyLock<[[f32; 26]; 26]> = LazyLock::new(|| {
+    let letter = |place: usize| char::from(b'a' + place as u8);
+    std::array::from_fn(|a| std::array::from_fn(|b| confused(letter(a), letter(b))))
+});
+
+/// The cost of one letter for another one.
+fn confused(a: char, b: char) -> f32 {
+    if ALIKE.iter().any(|group| group.contains(a) && group.contains(b)) {
+        SOUNDS_ALIKE
+    } else if is_beside(a, b) {
+        BESIDE
+    } else {
+        1.0
+    }
 }
 
 /// Whether two keys touch.
@@ -111,13 +143,13 @@ mod tests {
     use super::*;
 
     fn cost(typed: &str, word: &str) -> f32 {
-        weigh(&typed.chars().collect::<Vec<_>>(), &word.chars().collect::<Vec<_>>(), false)
+        weigh(&typed.chars().collect::<Vec<_>>(), &word.chars().collect::<Vec<_>>()).whole
     }
 
     #[test]
     fn the_right_word_costs_nothing() {
         assert_eq!(cost("taylor", "taylor"), 0.0);
-        assert_eq!(weigh(&['t', 'a', 'y'], &"taylor".chars().collect::<Vec<_>>(), true), 0.0);
+        assert_eq!(weigh(&['t', 'a', 'y'], &"taylor".chars().collect::<Vec<_>>()).begun, 0.0);
     }
 
     #[test]

@@ -6,8 +6,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use hashbrown::{HashTable, hash_table::Entry};
+use hashbrown::hash_table::Entry;
 
+use super::shards::Shards;
 use super::vocabulary::Vocabulary;
 use super::{DocId, Document, Kind, fold, score};
 
@@ -32,6 +33,8 @@ pub(super) struct Head {
     pub(super) kind: Kind,
     /// Words of its shortest name.
     pub(super) words_min: u8,
+    /// The power of two above its plays.
+    pub(super) power: u8,
 }
 
 /// A document.
@@ -77,6 +80,11 @@ impl Doc {
         })
     }
 
+    /// The distinct words of the names and of the performers.
+    fn words(&self) -> std::collections::BTreeSet<u32> {
+        self.forms().flat_map(|form| form.words).chain(self.by()).copied().collect()
+    }
+
     fn names(&self) -> &[u32] {
         &self.cells[..usize::from(self.names)]
     }
@@ -114,8 +122,8 @@ pub(super) struct Table {
     docs: Vec<Option<Doc>>,
     heads: Vec<Head>,
     free: Vec<u32>,
-    by_id: HashTable<u32>,
-    named: HashTable<Named>,
+    by_id: Shards<u32>,
+    named: Shards<Named>,
     hasher: RandomState,
     /// Slots by the power of two of their plays.
     buckets: Vec<Vec<u32>>,
@@ -132,8 +140,8 @@ impl Table {
             docs: Vec::new(),
             heads: Vec::new(),
             free: Vec::new(),
-            by_id: HashTable::new(),
-            named: HashTable::new(),
+            by_id: Shards::new(),
+            named: Shards::new(),
             hasher: RandomState::new(),
             buckets: vec![Vec::new(); BUCKETS],
             cells_bytes: 0,
@@ -144,6 +152,11 @@ impl Table {
 
     pub(super) fn len(&self) -> usize {
         self.by_id.len()
+    }
+
+    /// How many slots there are, with and without documents.
+    pub(super) fn slots(&self) -> usize {
+        self.docs.len()
     }
 
     pub(super) fn doc(&self, slot: u32) -> &Doc {
@@ -160,12 +173,15 @@ impl Table {
         self.named.find(spread(hash), |named| named.hash == hash).map_or(&[], |named| named.slots.as_slice())
     }
 
-    /// All documents, the most played first as far as powers of two tell.
-    pub(super) fn by_plays(&self) -> impl Iterator<Item = (f32, &[u32])> {
-        self.buckets.iter().enumerate().rev().filter(|(_, slots)| !slots.is_empty()).map(|(power, slots)| {
-            let plays_below = 1_u128 << power;
-            (score::popularity(u64::try_from(plays_below).unwrap_or(u64::MAX)), slots.as_slice())
-        })
+    /// All documents, the most played first as far as powers of two tell, each with the power.
+    pub(super) fn by_plays(&self) -> impl Iterator<Item = (u8, &[u32])> {
+        let powers = (0..BUCKETS as u8).zip(&self.buckets).rev().filter(|(_, slots)| !slots.is_empty());
+        powers.map(|(power, slots)| (power, slots.as_slice()))
+    }
+
+    /// The power of two above the plays of the most played document.
+    pub(super) fn power_max(&self) -> u8 {
+        self.by_plays().next().map_or(0, |(power, _)| power)
     }
 
     /// Takes a document in, in place of the one with its id.
@@ -173,12 +189,13 @@ impl Table {
         self.remove(folded.kind, &folded.id);
         let slot = self.free.pop().unwrap_or_else(|| {
             self.docs.push(None);
-            self.heads.push(Head { points: 0.0, kind: folded.kind, words_min: 0 });
+            self.heads.push(Head { points: 0.0, kind: folded.kind, words_min: 0, power: 0 });
             u32::try_from(self.docs.len() - 1).expect("documents are bounded")
         });
-        let doc = self.put_words(folded, slot);
         let points = score::popularity(folded.plays) + score::kind_points(folded.kind);
-        self.heads[slot as usize] = Head { points, kind: folded.kind, words_min: folded.words_min };
+        let power = bucket_of(folded.plays) as u8;
+        self.heads[slot as usize] = Head { points, kind: folded.kind, words_min: folded.words_min, power };
+        let doc = self.put_words(folded, slot);
         self.cells_bytes += size_of_val(&*doc.cells);
         self.docs[slot as usize] = Some(doc);
         self.put_in_bucket(slot);
@@ -202,13 +219,12 @@ impl Table {
         for &hash in doc.names() {
             self.take_name(hash, slot);
         }
+        let power = self.heads[slot as usize].power;
         for &word in doc.squashed() {
-            self.squashed.take(word, slot);
+            self.squashed.take(word, slot, power);
         }
-        let words: std::collections::BTreeSet<u32> =
-            doc.forms().flat_map(|form| form.words).chain(doc.by()).copied().collect();
-        for word in words {
-            self.words.take(word, slot);
+        for word in doc.words() {
+            self.words.take(word, slot, power);
         }
         self.free.push(slot);
         true
@@ -218,8 +234,20 @@ impl Table {
     pub(super) fn set_plays(&mut self, kind: Kind, id: &DocId, plays: u64) -> bool {
         let Some(slot) = self.slot(kind, id) else { return false };
         self.take_from_bucket(slot);
-        self.docs[slot as usize].as_mut().expect("ids belong to documents").plays = plays;
-        self.heads[slot as usize].points = score::popularity(plays) + score::kind_points(kind);
+        let doc = self.docs[slot as usize].as_mut().expect("ids belong to documents");
+        doc.plays = plays;
+        let head = &mut self.heads[slot as usize];
+        head.points = score::popularity(plays) + score::kind_points(kind);
+        let (from, to) = (head.power, bucket_of(plays) as u8);
+        head.power = to;
+        if from != to {
+            for word in doc.words() {
+                self.words.replay(word, slot, from, to);
+            }
+            for &word in doc.squashed() {
+                self.squashed.replay(word, slot, from, to);
+            }
+        }
         self.put_in_bucket(slot);
         true
     }
@@ -257,12 +285,14 @@ impl Table {
             self.put_name(hash, slot);
             cells.push(hash);
         }
-        cells.extend(folded.squashed.iter().map(|text| self.squashed.put(text, slot)));
-        cells.extend(folded.by.iter().map(|text| self.words.put(text, slot)));
+        let (heads, words) = (&self.heads, &mut self.words);
+        let power_of = |slot: u32| heads[slot as usize].power;
+        cells.extend(folded.squashed.iter().map(|text| self.squashed.put(text, slot, power_of)));
+        cells.extend(folded.by.iter().map(|text| words.put(text, slot, power_of)));
         for form in &folded.forms {
             let counts = form.words.len() | form.main << 8;
             cells.push(u32::try_from(counts).expect("a form has few words"));
-            cells.extend(form.words.iter().map(|text| self.words.put(text, slot)));
+            cells.extend(form.words.iter().map(|text| words.put(text, slot, power_of)));
         }
         let few = |count: usize| u8::try_from(count).expect("bounded when folded");
         Doc {

@@ -3,33 +3,35 @@
 //! The walk carries, for every number of mistakes, the set of places in the typed word that may have been reached, as
 //! bits of one `u64` (Wu and Manber's automaton, with neighbouring letters swapped as one mistake). One step is a dozen
 //! instructions, a branch without a bit left is not entered, and the tree takes new words at any time, which a
-//! finite-state transducer does not.
+//! finite-state transducer does not. The children of a node lie side by side: a walk looks at all of them, and what it
+//! waits for is memory.
 
 /// How many mistakes a walk may allow.
 pub(super) const MISTAKES_MAX: usize = 3;
 
-/// How many places of the tree one walk may visit: one or two ms. Reached only by words of a few letters in a vocabulary of
+/// How many places of the tree one walk may visit: about a ms. Reached only by words of a few letters in a vocabulary of
 /// millions; then some of the farther words are not found.
 const VISITS_MAX: usize = 50_000;
 
-/// No node, no word.
+/// No word.
 const NONE: u32 = u32::MAX;
 
 /// A letter on a path.
 #[derive(Clone, Copy)]
 struct Node {
     letter: char,
-    first_child: u32,
-    next_sibling: u32,
     /// The word that ends here.
     word: u32,
+    /// Where its children begin; they have room for the power of two above their number.
+    first: u32,
+    children: u32,
 }
 
 /// The tree.
 pub(super) struct Trie {
     nodes: Vec<Node>,
-    /// Nodes of words that are gone, to be used again.
-    free: Vec<u32>,
+    /// Runs of nodes to be used again, by the power of two of their length.
+    free: Vec<Vec<u32>>,
 }
 
 /// A word that a walk came to.
@@ -54,32 +56,19 @@ pub(super) struct Walk<'q> {
     pub(super) words_max: usize,
 }
 
-/// Where in the typed word the walk may be: bit i when i letters are behind.
-#[derive(Clone, Copy, Default)]
-struct Places {
-    /// By number of mistakes.
-    at: [u64; MISTAKES_MAX + 1],
-    /// Half way through a swap of two letters, by number of mistakes before it.
-    swapping: [u64; MISTAKES_MAX],
-}
-
 impl Trie {
     /// Without a word.
     pub(super) fn new() -> Self {
-        let root = Node { letter: '\0', first_child: NONE, next_sibling: NONE, word: NONE };
-        Self { nodes: vec![root], free: Vec::new() }
+        Self { nodes: vec![Node { letter: '\0', word: NONE, first: 0, children: 0 }], free: Vec::new() }
     }
 
     /// Takes in a word under a number.
     pub(super) fn insert(&mut self, text: &str, word: u32) {
         let mut node = 0;
         for letter in text.chars() {
-            node = match self.child(node, letter) {
-                Some(child) => child,
-                None => self.add_child(node, letter),
-            };
+            node = self.child(node, letter).unwrap_or_else(|| self.add_child(node, letter));
         }
-        self.nodes[index(node)].word = word;
+        self.nodes[node].word = word;
     }
 
     /// Takes a word out, with the part of its path that no other word uses.
@@ -89,181 +78,221 @@ impl Trie {
             let Some(child) = self.child(*path.last().expect("starts at the root"), letter) else { return };
             path.push(child);
         }
-        self.nodes[index(*path.last().expect("starts at the root"))].word = NONE;
+        self.nodes[*path.last().expect("starts at the root")].word = NONE;
         while let [.., parent, node] = path[..] {
-            let Node { first_child, word, .. } = self.nodes[index(node)];
-            if first_child != NONE || word != NONE {
+            if self.nodes[node].children > 0 || self.nodes[node].word != NONE {
                 return;
             }
-            self.unlink(parent, node);
+            self.take_child(parent, node);
             path.pop();
         }
     }
 
     /// How many bytes it holds.
     pub(super) fn memory_bytes(&self) -> usize {
-        self.nodes.capacity() * size_of::<Node>() + self.free.capacity() * size_of::<u32>()
+        let free: usize = self.free.iter().map(|runs| runs.capacity() * size_of::<u32>()).sum();
+        self.nodes.capacity() * size_of::<Node>() + free
     }
 
     /// Finds words, fewest mistakes first. The second value says whether all were found.
     pub(super) fn walk(&self, walk: &Walk<'_>) -> (Vec<Found>, bool) {
-        let mut walker = Walker::new(walk);
-        walker.run(self);
-        let all = walker.visits_left > 0 && !walker.is_cut;
-        (walker.found.concat(), all)
-    }
-
-    fn child(&self, node: u32, letter: char) -> Option<u32> {
-        let mut child = self.nodes[index(node)].first_child;
-        while child != NONE {
-            let Node { letter: here, next_sibling, .. } = self.nodes[index(child)];
-            if here == letter {
-                return Some(child);
-            }
-            child = next_sibling;
+        match walk.mistakes {
+            0 => Walker::<1>::new(walk).run(self),
+            1 => Walker::<2>::new(walk).run(self),
+            2 => Walker::<3>::new(walk).run(self),
+            _ => Walker::<{ MISTAKES_MAX + 1 }>::new(walk).run(self),
         }
-        None
     }
 
-    fn add_child(&mut self, parent: u32, letter: char) -> u32 {
-        let node = Node { letter, first_child: NONE, next_sibling: self.nodes[index(parent)].first_child, word: NONE };
-        let place = match self.free.pop() {
-            Some(place) => {
-                self.nodes[index(place)] = node;
-                place
-            }
-            None => {
-                self.nodes.push(node);
-                u32::try_from(self.nodes.len() - 1).expect("fewer letters than 2^32: documents are bounded")
-            }
-        };
-        self.nodes[index(parent)].first_child = place;
+    fn children(&self, node: usize) -> std::ops::Range<usize> {
+        let Node { first, children, .. } = self.nodes[node];
+        first as usize..first as usize + children as usize
+    }
+
+    fn child(&self, node: usize, letter: char) -> Option<usize> {
+        self.children(node).find(|&child| self.nodes[child].letter == letter)
+    }
+
+    fn add_child(&mut self, parent: usize, letter: char) -> usize {
+        let old = self.children(parent);
+        let now = old.len() + 1;
+        if room(now) != room(old.len()) {
+            self.move_children(parent, room(old.len()), room(now));
+        }
+        self.nodes[parent].children += 1;
+        let place = self.children(parent).end - 1;
+        self.nodes[place] = Node { letter, word: NONE, first: 0, children: 0 };
         place
     }
 
-    fn unlink(&mut self, parent: u32, node: u32) {
-        let next = self.nodes[index(node)].next_sibling;
-        let mut before = self.nodes[index(parent)].first_child;
-        if before == node {
-            self.nodes[index(parent)].first_child = next;
-        } else {
-            while self.nodes[index(before)].next_sibling != node {
-                before = self.nodes[index(before)].next_sibling;
-            }
-            self.nodes[index(before)].next_sibling = next;
+    /// Takes out a node without children; the last of its siblings takes its place.
+    fn take_child(&mut self, parent: usize, node: usize) {
+        let siblings = self.children(parent);
+        self.nodes[node] = self.nodes[siblings.end - 1];
+        self.nodes[parent].children -= 1;
+        let left = siblings.len() - 1;
+        if room(left) != room(siblings.len()) {
+            self.move_children(parent, room(siblings.len()), room(left));
         }
-        self.free.push(node);
+    }
+
+    fn move_children(&mut self, parent: usize, from: usize, to: usize) {
+        let children = self.children(parent);
+        let first = if to == 0 { 0 } else { self.run(to) };
+        self.nodes.copy_within(children.clone(), first);
+        if from > 0 {
+            let power = from.trailing_zeros() as usize;
+            self.free.resize_with(self.free.len().max(power + 1), Vec::new);
+            self.free[power].push(node_number(children.start));
+        }
+        self.nodes[parent].first = node_number(first);
+    }
+
+    /// A run of nodes to write to.
+    fn run(&mut self, length: usize) -> usize {
+        let free = self.free.get_mut(length.trailing_zeros() as usize).and_then(Vec::pop);
+        free.map_or_else(
+            || {
+                let first = self.nodes.len();
+                self.nodes.resize(first + length, Node { letter: '\0', word: NONE, first: 0, children: 0 });
+                first
+            },
+            |first| first as usize,
+        )
     }
 }
 
-/// Node numbers as places in the vector.
-fn index(node: u32) -> usize {
-    node as usize
+/// How many places a number of children has.
+fn room(children: usize) -> usize {
+    if children == 0 { 0 } else { children.next_power_of_two() }
 }
 
-/// A walk on its way.
-struct Walker<'q> {
+fn node_number(place: usize) -> u32 {
+    u32::try_from(place).expect("fewer letters than 2^32: documents are bounded")
+}
+
+/// Where in the typed word the walk may be: bit i when i letters are behind. By number of mistakes, of which there are
+/// fewer than `N`.
+#[derive(Clone, Copy)]
+struct Places<const N: usize> {
+    at: [u64; N],
+    /// Half way through a swap of two letters, by number of mistakes before it; the last is none.
+    swapping: [u64; N],
+}
+
+impl<const N: usize> Places<N> {
+    fn is_anywhere(&self) -> bool {
+        self.at.iter().chain(&self.swapping).fold(0, |all, bits| all | bits) != 0
+    }
+}
+
+/// A walk on its way, with fewer than `N` mistakes.
+struct Walker<'q, const N: usize> {
     walk: &'q Walk<'q>,
-    /// The places of each letter in what was typed.
-    masks: Vec<(char, u64)>,
+    masks: Masks,
     end: u64,
-    visits_left: usize,
+    /// Mistakes with which words are still taken: where enough were found with so many, no more are.
+    mistakes: usize,
     is_cut: bool,
-    found: [Vec<Found>; MISTAKES_MAX + 1],
+    found: [Vec<Found>; N],
 }
 
 /// A node to enter.
-struct Step {
+struct Step<const N: usize> {
     node: u32,
-    places: Places,
+    places: Places<N>,
     /// Mistakes allowed on this branch.
-    mistakes: usize,
+    mistakes: u8,
     /// The fewest mistakes with which all that was typed is behind; a prefix walk takes every word from there.
     done: Option<u8>,
 }
 
-impl<'q> Walker<'q> {
+impl<'q, const N: usize> Walker<'q, N> {
     fn new(walk: &'q Walk<'q>) -> Self {
-        let mut masks: Vec<(char, u64)> = Vec::with_capacity(walk.typed.len());
-        for (at, &letter) in walk.typed.iter().enumerate().take(63) {
-            match masks.iter_mut().find(|(known, _)| *known == letter) {
-                Some((_, mask)) => *mask |= 1 << at,
-                None => masks.push((letter, 1 << at)),
-            }
-        }
         let end = 1 << walk.typed.len().min(63);
-        Self { walk, masks, end, visits_left: VISITS_MAX, is_cut: false, found: Default::default() }
+        let found = std::array::from_fn(|_| Vec::new());
+        Self { walk, masks: Masks::new(walk.typed), end, mistakes: N - 1, is_cut: false, found }
     }
 
-    fn run(&mut self, trie: &Trie) {
+    fn run(mut self, trie: &Trie) -> (Vec<Found>, bool) {
         let mut steps = Vec::with_capacity(64);
-        let mistakes = self.walk.mistakes.min(MISTAKES_MAX);
-        let mut start = Places::default();
+        let mut start = Places { at: [0; N], swapping: [0; N] };
         for (allowed, at) in start.at.iter_mut().enumerate() {
             *at = (1 << (allowed + 1)) - 1; // leaving out the first letters typed
         }
-        self.push_children(trie, &mut steps, &Step { node: 0, places: start, mistakes, done: None });
+        self.push_children(
+            trie,
+            &mut steps,
+            &Step { node: 0, places: start, mistakes: self.mistakes as u8, done: None },
+        );
+        let mut visits_left = VISITS_MAX;
         while let Some(step) = steps.pop() {
-            if self.visits_left == 0 {
-                return;
+            if visits_left == 0 {
+                self.is_cut = true;
+                break;
             }
-            self.visits_left -= 1;
-            let word = trie.nodes[index(step.node)].word;
+            visits_left -= 1;
+            let word = trie.nodes[step.node as usize].word;
             if word != NONE
-                && let Some(mistakes) = if self.walk.is_prefix { step.done } else { self.behind(&step) }
+                && let Some(mistakes) = if self.walk.is_prefix { step.done } else { self.behind(&step.places) }
+                && !self.take(Found { word, mistakes })
             {
-                self.take(Found { word, mistakes });
+                break;
             }
             self.push_children(trie, &mut steps, &step);
         }
+        (self.found.concat(), !self.is_cut)
     }
 
-    fn take(&mut self, found: Found) {
+    /// Takes a word; false if no other can be taken.
+    fn take(&mut self, found: Found) -> bool {
         let words = &mut self.found[usize::from(found.mistakes)];
         if words.len() < self.walk.words_max {
             words.push(found);
-        } else {
-            self.is_cut = true;
+            return true;
         }
+        self.is_cut = true;
+        let wanted = self.found.iter().rposition(|words| words.len() < self.walk.words_max);
+        self.mistakes = wanted.unwrap_or(0);
+        wanted.is_some()
     }
 
     /// The fewest mistakes with which all that was typed is behind.
-    fn behind(&self, step: &Step) -> Option<u8> {
-        (0..=step.mistakes).find(|&mistakes| step.places.at[mistakes] & self.end != 0).map(|mistakes| mistakes as u8)
+    fn behind(&self, places: &Places<N>) -> Option<u8> {
+        places.at.iter().position(|at| at & self.end != 0).map(|mistakes| mistakes as u8)
     }
 
-    fn push_children(&self, trie: &Trie, steps: &mut Vec<Step>, from: &Step) {
-        let mut child = trie.nodes[index(from.node)].first_child;
-        while child != NONE {
-            let Node { letter, next_sibling, .. } = trie.nodes[index(child)];
-            let mut mistakes = from.mistakes;
+    fn push_children(&self, trie: &Trie, steps: &mut Vec<Step<N>>, from: &Step<N>) {
+        let allowed = from.mistakes.min(self.mistakes as u8);
+        for child in trie.children(from.node as usize) {
+            let letter = trie.nodes[child].letter;
+            let mut mistakes = allowed;
             if from.node == 0 && self.walk.typed.first() != Some(&letter) {
                 mistakes = mistakes.min(1);
             }
-            let places = self.step(&from.places, letter, mistakes);
-            let mut step = Step { node: child, places, mistakes, done: from.done };
+            let places = self.step(&from.places, letter, mistakes.into());
+            let mut done = from.done;
             if self.walk.is_prefix {
-                step.done = match (from.done, self.behind(&step)) {
+                done = match (from.done, self.behind(&places)) {
                     (Some(a), Some(b)) => Some(a.min(b)),
                     (a, b) => a.or(b),
                 };
             }
-            if step.done.is_some()
-                || places.at[..=mistakes].iter().any(|&at| at != 0)
-                || places.swapping.iter().any(|&at| at != 0)
-            {
-                steps.push(step);
+            if done.is_some_and(|done| done <= allowed) || places.is_anywhere() {
+                steps.push(Step { node: child as u32, places, mistakes, done });
             }
-            child = next_sibling;
         }
     }
 
     /// The places after one more letter of the tree.
-    fn step(&self, from: &Places, letter: char, mistakes: usize) -> Places {
-        let mask = self.masks.iter().find(|(known, _)| *known == letter).map_or(0, |&(_, mask)| mask);
-        let mut to = Places::default();
+    fn step(&self, from: &Places<N>, letter: char, mistakes: usize) -> Places<N> {
+        let mask = self.masks.of(letter);
+        let mut to = Places { at: [0; N], swapping: [0; N] };
         to.at[0] = (from.at[0] & mask) << 1;
-        for k in 1..=mistakes {
+        for k in 1..N {
+            if k > mistakes {
+                break;
+            }
             let fewer = from.at[k - 1];
             to.at[k] = ((from.at[k] & mask) << 1) // this letter was typed
                 | fewer // the letter was left out when typing
@@ -275,6 +304,36 @@ impl<'q> Walker<'q> {
         let inside = self.end | (self.end - 1);
         to.at.iter_mut().for_each(|at| *at &= inside);
         to
+    }
+}
+
+/// The places of each letter in what was typed.
+struct Masks {
+    /// Of `a` to `z`, which most letters are.
+    plain: [u64; 26],
+    others: Vec<(char, u64)>,
+}
+
+impl Masks {
+    fn new(typed: &[char]) -> Self {
+        let mut masks = Self { plain: [0; 26], others: Vec::new() };
+        for (at, &letter) in typed.iter().enumerate().take(63) {
+            if letter.is_ascii_lowercase() {
+                masks.plain[usize::from(letter as u8 - b'a')] |= 1 << at;
+            } else if let Some((_, mask)) = masks.others.iter_mut().find(|(known, _)| *known == letter) {
+                *mask |= 1 << at;
+            } else {
+                masks.others.push((letter, 1 << at));
+            }
+        }
+        masks
+    }
+
+    fn of(&self, letter: char) -> u64 {
+        if letter.is_ascii_lowercase() {
+            return self.plain[usize::from(letter as u8 - b'a')];
+        }
+        self.others.iter().find(|(known, _)| *known == letter).map_or(0, |&(_, mask)| mask)
     }
 }
 
@@ -354,7 +413,6 @@ mod tests {
             for (number, word) in words.iter().enumerate() {
                 trie.insert(word, number as u32);
             }
-            let nodes = trie.nodes.len();
             let out = out % words.len();
             trie.remove(&words[out]);
             for (number, word) in words.iter().enumerate() {
@@ -362,6 +420,9 @@ mod tests {
                 let (found, _) = trie.walk(&Walk { typed: &typed, mistakes: 0, is_prefix: false, words_max: 9 });
                 prop_assert_eq!(found.len(), usize::from(number != out));
             }
+            trie.insert(&words[out], 7);
+            let nodes = trie.nodes.len();
+            trie.remove(&words[out]);
             trie.insert(&words[out], 7);
             prop_assert_eq!(trie.nodes.len(), nodes, "freed nodes are used again");
         }
