@@ -1,19 +1,25 @@
 //! Search beside tantivy's fuzzy query: what is found, and how fast. Prints the table in `bench/results/search.md`.
 //!
-//! `cargo run --release --manifest-path bench/search/Cargo.toml`, with real names beside the repository or in
+//! `cargo run --release --manifest-path bench/search/Cargo.toml` (with `--no-default-features` the speed of ours alone, and
+//! with `--tail` the slowest keystrokes again and again, for a profile), with real names beside the repository or in
 //! `NEEDLEDROP_DATA`; with invented ones elsewhere.
 
 mod engine;
 mod million;
 #[path = "../../../catalog/tests/names/mod.rs"]
 mod names;
+#[cfg(feature = "tantivy")]
 mod quality;
 mod speed;
 
-use std::time::Instant;
-
-use engine::{Engine, Tantivy};
-use names::{Dice, Names, document, folder};
+use engine::Engine;
+#[cfg(feature = "tantivy")]
+use engine::Tantivy;
+#[cfg(feature = "tantivy")]
+use names::document;
+use names::{Dice, Names, folder};
+use needledrop_catalog::search::BATCH;
+#[cfg(feature = "tantivy")]
 use needledrop_catalog::search::{Document, Index, Kind};
 
 /// How many documents speed is measured over.
@@ -26,6 +32,7 @@ fn main() {
         None => Names::invent(40_000, &mut dice),
     };
     println!("# Search: what is found, and how fast\n");
+    #[cfg(feature = "tantivy")]
     if std::env::args().all(|argument| argument != "--speed") {
         quality_table(&names, &mut dice);
     }
@@ -34,6 +41,7 @@ fn main() {
     }
 }
 
+#[cfg(feature = "tantivy")]
 fn quality_table(names: &Names, dice: &mut Dice) {
     let documents = names.artist_documents();
     let (ours, theirs) = (loaded(&documents), Tantivy::new(&documents).expect("memory does not fail"));
@@ -92,10 +100,14 @@ fn speed_table(names: &Names, dice: &mut Dice) {
     );
     let keystrokes = speed::keystrokes(&documents, dice);
     let started = cpu_time::ThreadTime::now();
-    let ours = loaded(&documents);
+    let (ours, holds) = speed::loaded_in_batches(&documents);
     let ours_rate = documents.len() as f64 / started.elapsed().as_secs_f64();
+    println!(
+        "A load holds the lock for less than p50 {:.3}, p99 {:.3}, most {:.2} ms, for {BATCH} documents at a time.\n",
+        holds.p50, holds.p99, holds.most
+    );
     eprintln!("loaded: {ours_rate:.0} documents/s");
-    if std::env::args().any(|argument| argument == "--ours") {
+    if cfg!(not(feature = "tantivy")) || std::env::args().any(|argument| argument == "--ours") {
         let times = speed::measure(&ours, &keystrokes, 1);
         println!(
             "p50 {:.3} p90 {:.3} p99 {:.3} most {:.2} ms, {:.0} searches/s, {ours_rate:.0} indexed/s, {} bytes/document",
@@ -106,18 +118,25 @@ fn speed_table(names: &Names, dice: &mut Dice) {
             times.per_second,
             ours.bytes() / documents.len()
         );
+        println!("hits of all keystrokes: {:016x}", speed::hits(&ours, &keystrokes));
         speed::slowest(&ours, &keystrokes);
         return;
     }
-    let started = Instant::now();
-    let theirs = Tantivy::new(&documents).expect("memory does not fail");
+    #[cfg(feature = "tantivy")]
+    beside_tantivy(&ours, ours_rate, &documents, &keystrokes);
+}
+
+#[cfg(feature = "tantivy")]
+fn beside_tantivy(ours: &Index, ours_rate: f64, documents: &[Document], keystrokes: &[String]) {
+    let started = std::time::Instant::now();
+    let theirs = Tantivy::new(documents).expect("memory does not fail");
     let theirs_rate = documents.len() as f64 / started.elapsed().as_secs_f64();
     println!(
         "| | p50 ms | p90 ms | p99 ms | most ms | searches/s | indexed/s (tantivy: by the clock, two threads) | bytes/document | keystrokes to the first three |\n|---|---|---|---|---|---|---|---|---|"
     );
-    for (engine, rate, every) in [(&ours as &dyn Engine, ours_rate, 1), (&theirs, theirs_rate, speed::SAMPLED)] {
-        let times = speed::measure(engine, &keystrokes, every);
-        let typed = speed::keystrokes_needed(engine, &documents);
+    for (engine, rate, every) in [(ours as &dyn Engine, ours_rate, 1), (&theirs, theirs_rate, speed::SAMPLED)] {
+        let times = speed::measure(engine, keystrokes, every);
+        let typed = speed::keystrokes_needed(engine, documents);
         println!(
             "| {} | {:.3} | {:.3} | {:.3} | {:.2} | {:.0} | {rate:.0} | {} | {typed:.2} |",
             engine.name(),
@@ -129,9 +148,10 @@ fn speed_table(names: &Names, dice: &mut Dice) {
             engine.bytes() / documents.len()
         );
     }
-    speed::slowest(&ours, &keystrokes);
+    speed::slowest(ours, keystrokes);
 }
 
+#[cfg(feature = "tantivy")]
 fn loaded(documents: &[Document]) -> Index {
     let index = Index::new();
     index.load(documents).expect("fewer documents than an index takes");

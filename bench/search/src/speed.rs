@@ -1,7 +1,11 @@
 //! How long a keystroke waits.
 
+use std::hash::{Hash as _, Hasher as _};
+
 use cpu_time::ThreadTime;
-use needledrop_catalog::search::{Document, Kind, is_same_name};
+use needledrop_catalog::search::{BATCH, Document, Index};
+#[cfg(feature = "tantivy")]
+use needledrop_catalog::search::{Kind, is_same_name};
 
 use crate::engine::Engine;
 use crate::names::{Dice, misspell};
@@ -12,7 +16,10 @@ pub const NAMES: usize = 60;
 pub const ROUNDS: usize = 3;
 /// One keystroke in so many is enough where each takes long.
 pub const SAMPLED: usize = 10;
+/// How often the slowest keystrokes are typed again for a profile.
+const TAIL_ROUNDS: usize = 50;
 /// How many artists are typed until they show.
+#[cfg(feature = "tantivy")]
 const TARGETS: usize = 100;
 
 /// Milliseconds.
@@ -64,7 +71,22 @@ pub fn measure(engine: &dyn Engine, keystrokes: &[String], every: usize) -> Time
 }
 
 fn round(engine: &dyn Engine, keystrokes: &[String], every: usize) -> Times {
-    let mut times: Vec<f64> = keystrokes.iter().step_by(every).map(|text| timed(engine, text)).collect();
+    sorted(keystrokes.iter().step_by(every).map(|text| timed(engine, text)).collect())
+}
+
+/// An index, and how long each batch took: more than the lock is held, since names are folded outside of it.
+pub fn loaded_in_batches(documents: &[Document]) -> (Index, Times) {
+    let index = Index::new();
+    let load = |batch: &[Document]| {
+        let started = ThreadTime::now();
+        index.load(batch).expect("fewer documents than an index takes");
+        started.elapsed().as_secs_f64() * 1e3
+    };
+    let times = documents.chunks(BATCH).map(load).collect();
+    (index, sorted(times))
+}
+
+fn sorted(mut times: Vec<f64>) -> Times {
     let per_second = times.len() as f64 / times.iter().sum::<f64>() * 1e3;
     times.sort_by(f64::total_cmp);
     let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
@@ -79,6 +101,7 @@ fn timed(engine: &dyn Engine, text: &str) -> f64 {
 }
 
 /// Letters to type, on average, until an artist of the most played is among the first three.
+#[cfg(feature = "tantivy")]
 pub fn keystrokes_needed(engine: &dyn Engine, documents: &[Document]) -> f64 {
     let mut artists: Vec<&Document> = documents.iter().filter(|document| document.kind == Kind::Artist).collect();
     artists.sort_by_key(|document| std::cmp::Reverse(document.plays));
@@ -93,9 +116,23 @@ pub fn keystrokes_needed(engine: &dyn Engine, documents: &[Document]) -> f64 {
     needed.sum::<usize>() as f64 / TARGETS as f64
 }
 
+/// A fingerprint of what every keystroke finds, in order: the same before and after a change that is for speed alone.
+pub fn hits(engine: &dyn Engine, keystrokes: &[String]) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    keystrokes.iter().for_each(|text| engine.search(text, 10, true).hash(&mut hasher));
+    hasher.finish()
+}
+
 /// Says which keystrokes took longest.
 pub fn slowest(engine: &dyn Engine, keystrokes: &[String]) {
     let mut times: Vec<(f64, &String)> = keystrokes.iter().map(|text| (timed(engine, text), text)).collect();
     times.sort_by(|a, b| b.0.total_cmp(&a.0));
     times.iter().take(20).for_each(|(ms, text)| eprintln!("{ms:.2} ms: {text:?}"));
+    if std::env::args().any(|argument| argument == "--tail") {
+        // For a profile of these alone.
+        let tail = &times[..times.len() / 50];
+        (0..TAIL_ROUNDS).flat_map(|_| tail).for_each(|(_, text)| {
+            timed(engine, text);
+        });
+    }
 }
