@@ -8,7 +8,7 @@ use std::{
 
 use needledrop_edge::{
     Admin, Cluster, Shelf,
-    admin::Token,
+    admin::{About, Token},
     gate::Standing,
     limits::{CATCH_UP_WAIT, NEIGHBOUR_WAIT},
 };
@@ -16,7 +16,7 @@ use needledrop_http::{
     Certificates, Client, ClientAuth, ClientCa, ClientConfig, Doors, DoorsConfig, Identity, Roots, Running, Sockets,
 };
 
-use crate::{config, edge::Keys};
+use crate::{clock, config, edge::Keys};
 
 /// Flags of the admin port.
 #[derive(clap::Args)]
@@ -67,6 +67,7 @@ pub struct Office {
     token: Option<Token>,
     config: config::Admin,
     certificates: Option<Arc<Certificates>>,
+    region: Option<String>,
 }
 
 impl Office {
@@ -100,7 +101,25 @@ impl Office {
         });
         let client = client.map_err(|error| format!("peers: {error}"))?;
         let cluster = Cluster::new(client, &config.peers, token.clone()).map_err(|error| error.to_string())?;
-        Ok(Self { cluster, token, config, certificates })
+        Ok(Self { cluster, token, config, certificates, region: None })
+    }
+
+    /// The same of an edge that stands there.
+    #[must_use]
+    pub fn in_region(self, region: Option<String>) -> Self {
+        Self { region, ..self }
+    }
+
+    /// What answers behind the admin doors, and, in the house's own process, without any.
+    pub fn desk(&self, name: &str, shelf: &Arc<Shelf>, keys: &Keys, token: Token) -> Admin {
+        let about = About {
+            version: env!("CARGO_PKG_VERSION"),
+            region: self.region.clone(),
+            started: clock::now(),
+            certificates: self.certificates.clone(),
+        };
+        let (shelf, keys) = (shelf.clone(), keys.clone());
+        Admin { name: name.to_owned(), shelf, keys, token, cluster: self.cluster.clone(), about }
     }
 
     /// Opens the admin doors, so that neighbours which start at the same time find each other. `given` are sockets that
@@ -132,8 +151,7 @@ impl Office {
         for address in doors.tls_addrs() {
             println!("admin on https://{address}");
         }
-        let (shelf, keys) = (shelf.clone(), keys.clone());
-        let admin = Admin { name: name.to_owned(), shelf, keys, token, cluster: self.cluster.clone() };
+        let admin = self.desk(name, shelf, keys, token);
         let sockets = doors.sockets().map_err(|error| format!("admin: {error}"))?;
         Ok(Some((doors.serve(Arc::new(admin)), sockets)))
     }

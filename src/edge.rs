@@ -238,7 +238,8 @@ pub fn run(args: &Args, config: config::Edge, data: &Path) -> Result<ExitCode, S
     doors_config.alt_svc = doors_config.alt_svc.or(given_port);
     let drain = config.drain_seconds.map_or(DRAIN, Duration::from_secs);
     let notify = Notify::from_env();
-    let office = admin::Office::new(config.admin.clone(), data, certificates.clone(), roots, identity)?;
+    let office = admin::Office::new(config.admin.clone(), data, certificates.clone(), roots, identity)?
+        .in_region(config.region.clone());
     let shape = shape(&config)?;
     let admission = config.limits.admission()?;
     // From here on the running edge, if there is one, stores nothing any more.

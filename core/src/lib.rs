@@ -15,6 +15,7 @@ pub mod decide;
 pub mod etag;
 pub mod forwarded;
 pub mod freshness;
+pub mod heavy;
 pub mod id;
 pub mod intervals;
 pub mod media;

@@ -17,7 +17,8 @@ use needledrop_http::{Body, Delivered, End, Receipt, Request};
 
 use crate::{
     deliveries::{Deliveries, Delivery},
-    metrics::{Kind, Served, Tier, threads},
+    metrics::{Asked, Kind, Served, Tier, threads},
+    mishaps::{self, Mishap, Why},
     object::Object,
     shelf::Shelf,
 };
@@ -33,6 +34,8 @@ pub struct Holder {
     user: Option<Pseudonym>,
     /// Whether it was another edge.
     pub is_edge: bool,
+    /// Whether nobody needed one.
+    pub is_public: bool,
 }
 
 impl Holder {
@@ -44,6 +47,7 @@ impl Holder {
             playback: claims.playback,
             user: claims.user.clone(),
             is_edge: false,
+            is_public: false,
         }
     }
 }
@@ -95,6 +99,7 @@ struct Line {
     kind: Kind,
     tier: Tier,
     seen: Option<Seen>,
+    why: Option<Why>,
 }
 
 impl Entry {
@@ -116,6 +121,7 @@ impl Entry {
             kind: Kind::None,
             tier: Tier::Listener,
             seen: None,
+            why: None,
         };
         Self { line: Some(line), shelf }
     }
@@ -129,6 +135,7 @@ impl Entry {
     pub fn answered(mut self, mut response: Response<Body>) -> Response<Body> {
         let mut line = self.line.take().expect("taken only here and when dropped");
         line.seen = response.extensions_mut().remove::<Seen>();
+        line.why = response.extensions_mut().remove::<Why>();
         let cache = response.headers().get("cache-status").and_then(|value| value.to_str().ok());
         let served = served(cache);
         line.kind = kind(line.seen.as_ref(), cache);
@@ -139,7 +146,8 @@ impl Entry {
             Some(seen) if seen.0.holder.is_edge => Tier::Edge,
             _ => Tier::Listener,
         };
-        self.shelf.metrics.answered(line.kind, line.tier, served, line.status, line.took);
+        let asked = Asked { class: line.kind, tier: line.tier, protocol: line.peer.protocol };
+        self.shelf.metrics.answered(asked, served, line.status, line.took);
         let shelf = self.shelf.clone();
         let receipt = Receipt::new(move |delivered| ended(&line, delivered, &shelf));
         response.map(|body| body.with_receipt(receipt))
@@ -177,6 +185,7 @@ fn served(cache_status: Option<&str>) -> Served {
 fn kind(seen: Option<&Seen>, cache_status: Option<&str>) -> Kind {
     let is_prefetched = cache_status.is_some_and(|text| text.contains("detail=prefetched"));
     match seen.and_then(Seen::class) {
+        Some(_) if seen.is_some_and(|seen| seen.0.holder.is_public) => Kind::Public,
         Some(_) if is_prefetched => Kind::Prefetched,
         Some(class) => class.into(),
         None => Kind::None,
@@ -185,6 +194,7 @@ fn kind(seen: Option<&Seen>, cache_status: Option<&str>) -> Kind {
 
 fn ended(line: &Line, delivered: Delivered, shelf: &Shelf) {
     shelf.metrics.ended(line.kind, line.tier, delivered.end, delivered.bytes);
+    watch(line, delivered, shelf);
     if let (Some(deliveries), Some(seen)) = (shelf.deliveries(), &line.seen) {
         record(line, seen, delivered, shelf, deliveries);
     }
@@ -210,6 +220,26 @@ fn ended(line: &Line, delivered: Delivered, shelf: &Shelf) {
         start_us = micros(line.took),
         took_us = micros(line.started.elapsed()),
     );
+}
+
+/// For the operators: what is wanted, and what went wrong.
+fn watch(line: &Line, delivered: Delivered, shelf: &Shelf) {
+    if let (Some(seen), 200 | 206) = (&line.seen, line.status) {
+        shelf.popular.note(&seen.0.object.path, delivered.bytes, shelf.clock.now());
+    }
+    let reset = (delivered.end == End::Broken).then_some(Why(mishaps::RESET));
+    if let Some(Why(name)) = line.why.or(reset) {
+        let mishap = Mishap {
+            at: shelf.clock.now(),
+            status: line.status,
+            method: line.method.clone(),
+            path: mishaps::cut(&line.path),
+            client: line.client,
+            protocol: line.peer.protocol,
+            took: line.took,
+        };
+        shelf.mishaps.note(name, mishap);
+    }
 }
 
 fn record(line: &Line, seen: &Seen, delivered: Delivered, shelf: &Shelf, deliveries: &Deliveries) {

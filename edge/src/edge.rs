@@ -177,6 +177,7 @@ impl Edge {
         let length = answer.content_length;
         let mut holder = admitted.url.as_ref().map_or_else(Holder::default, Holder::of);
         holder.is_edge = matches!(admitted.lifetime, Lifetime::Peer);
+        holder.is_public = matches!(admitted.lifetime, Lifetime::Public);
         let seen = Seen::new(holder, object.clone(), segments.clone());
         let mut reader = Reader::new(self.shelf.clone(), object.clone(), segments).on_behalf_of(admitted.chain.clone());
         // The first bytes are waited for before the head is sent: until then a failure

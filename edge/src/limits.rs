@@ -225,3 +225,19 @@ pub const PLAYBACK_IDLE_SECONDS: u32 = 900;
 /// Plays whose networks are remembered. Unit: plays, about 120 B each with a few networks. More than an edge of 10 Gbit/s
 /// can serve at 160 kbit/s; further ones are let through, and counted.
 pub const PLAYS_SEATED_MAX: usize = 65_536;
+
+/// Places in each of the two tables of most wanted objects. Unit: objects, about 200 B each and 1.2 KiB at most. A count
+/// is wrong by a five-hundredth of the requests of its period at most.
+pub const POPULAR_PLACES: usize = 512;
+
+/// How long one table of most wanted objects is counted into; two of them are shown. Unit: seconds.
+pub const POPULAR_SECONDS: u64 = 600;
+
+/// Examples that are kept of one kind of failure. Unit: requests, about 300 B each.
+pub const MISHAPS_PER_KIND: usize = 8;
+
+/// Kinds of failures that are told apart. Unit: kinds; there are some thirty.
+pub const MISHAP_KINDS_MAX: usize = 64;
+
+/// What an example keeps of a path. Unit: bytes; a request line may have 8 KiB.
+pub const MISHAP_PATH_BYTES_MAX: usize = 200;

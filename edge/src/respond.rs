@@ -9,6 +9,7 @@ use crate::{
     cache::Presence,
     error::FillError,
     metrics::Reason,
+    mishaps::Why,
     object::{Freshness, Object, Stale},
     open::StaleUse,
 };
@@ -104,6 +105,7 @@ pub fn failed(failure: &Failure, head_only: bool) -> Response<Body> {
     let text = Problem::new(slug, title, status.as_u16()).to_json();
     let mut response = Response::new(if head_only { Body::empty() } else { Body::full(text.clone()) });
     *response.status_mut() = status;
+    response.extensions_mut().insert(Why(slug));
     let headers = response.headers_mut();
     open_to_all(headers);
     put(headers, header::CONTENT_TYPE, "application/problem+json");

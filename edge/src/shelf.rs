@@ -21,8 +21,10 @@ use crate::{
     flight::Interest,
     gate::Gate,
     metrics::Metrics,
+    mishaps::Mishaps,
     object::{Object, Objects},
     open::Openings,
+    popular::Popular,
     prefetch::{self, Prefetch},
     purge::Log,
     slab::{Lease, Slab},
@@ -50,6 +52,10 @@ pub struct Shelf {
     pub clock: Clock,
     /// What operators see.
     pub metrics: Metrics,
+    /// What is asked for most.
+    pub popular: Popular,
+    /// What went wrong lately.
+    pub mishaps: Mishaps,
     /// What was delivered for whom, if that is recorded.
     deliveries: OnceLock<Arc<Deliveries>>,
 }
@@ -88,6 +94,8 @@ impl Shelf {
             gate: Gate::default(),
             clock,
             metrics: Metrics::new(),
+            popular: Popular::default(),
+            mishaps: Mishaps::default(),
             deliveries: OnceLock::new(),
         });
         prefetch::register(&shelf);

@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
+use crate::names::Facts;
 use crate::tls;
 
 /// Why a certificate or key was not taken. The one in use stays.
@@ -58,6 +59,13 @@ impl Certificates {
     pub fn reload(&self) -> Result<(), CertificateError> {
         self.current.store(Arc::new(read_pair(&self.chain_path, &self.key_path)?));
         Ok(())
+    }
+}
+
+impl Certificates {
+    /// Until when the leaf holds, in seconds since 1970; None if that cannot be read out of it.
+    pub fn not_after(&self) -> Option<i64> {
+        self.current.load().cert.first().and_then(|leaf| Facts::of(leaf)).map(|facts| facts.not_after)
     }
 }
 

@@ -30,7 +30,8 @@ pub fn show(admin: &Admin, target: &str) -> Answer {
     Ok(json_of(StatusCode::OK, &json!({ "objects": listed, "more_after": more })))
 }
 
-fn summary(admin: &Admin) -> Value {
+/// All of it in numbers.
+pub(super) fn summary(admin: &Admin) -> Value {
     let shelf = &admin.shelf;
     let counts = shelf.cache.counts();
     json!({

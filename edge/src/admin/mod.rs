@@ -1,4 +1,4 @@
-//! The admin port: health, metrics, drain, cache contents, purges and keys, for operators and the
+//! The admin port: health, metrics, drain, cache contents, purges, keys, what is wanted and what went wrong, for operators and the
 //! other edges of the cluster. It has doors of its own and is never reachable through the public ones.
 //!
 //! `/health` and `/ready` are open, as balancers need them. Everything else needs the bearer
@@ -12,13 +12,14 @@ mod prefetch;
 mod purge;
 pub mod query;
 mod token;
+mod watch;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-use needledrop_core::{Keyring, Problem};
-use needledrop_http::{Body, Handler, Request, problem};
+use needledrop_core::{Keyring, Problem, UnixSeconds};
+use needledrop_http::{Body, Certificates, Handler, Request, problem};
 use serde_json::{Value, json};
 
 pub use token::{Token, TokenError};
@@ -38,6 +39,21 @@ pub struct Admin {
     pub token: Token,
     /// The other edges.
     pub cluster: Cluster,
+    /// What else it says of itself.
+    pub about: About,
+}
+
+/// What an edge says of itself.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// The program's version.
+    pub version: &'static str,
+    /// Where it stands.
+    pub region: Option<String>,
+    /// When it started.
+    pub started: UnixSeconds,
+    /// The certificate of its doors.
+    pub certificates: Option<Arc<Certificates>>,
 }
 
 /// Who asks.
@@ -73,13 +89,19 @@ enum Name {
     Prefetch,
     Deliveries,
     Shipped,
+    Status,
+    Top,
+    Errors,
 }
 
 /// All calls, in the order in which they are told to who asks for another one.
-const CALLS: [Call; 13] = [
+const CALLS: [Call; 16] = [
     Call { method: Method::GET, path: "/health", rank: Rank::Stranger, name: Name::Health },
     Call { method: Method::GET, path: "/ready", rank: Rank::Stranger, name: Name::Ready },
+    Call { method: Method::GET, path: "/status", rank: Rank::Operator, name: Name::Status },
     Call { method: Method::GET, path: "/metrics", rank: Rank::Operator, name: Name::Metrics },
+    Call { method: Method::GET, path: "/top", rank: Rank::Operator, name: Name::Top },
+    Call { method: Method::GET, path: "/errors", rank: Rank::Operator, name: Name::Errors },
     Call { method: Method::POST, path: "/drain", rank: Rank::Operator, name: Name::Drain },
     Call { method: Method::DELETE, path: "/drain", rank: Rank::Operator, name: Name::Undrain },
     Call { method: Method::GET, path: "/cache", rank: Rank::Operator, name: Name::Cache },
@@ -95,15 +117,18 @@ const CALLS: [Call; 13] = [
 type Answer = Result<Response<Body>, Problem>;
 
 impl Admin {
-    async fn answer(&self, request: &Request) -> Answer {
-        let target = request.target();
+    /// A call of the house itself, in this process: nobody needs to show it a token.
+    pub async fn operate(&self, method: &Method, target: &str) -> Response<Body> {
+        self.answer(method, target, Rank::Operator).await.unwrap_or_else(|refusal| problem(&refusal))
+    }
+
+    async fn answer(&self, method: &Method, target: &str, rank: Rank) -> Answer {
         let path = target.split('?').next().expect("split gives at least one piece");
         // HEAD is GET without the body, which the doors leave out.
-        let method = if request.method == Method::HEAD { Method::GET } else { request.method.clone() };
-        let Some(call) = CALLS.iter().find(|call| call.path == path && call.method == method) else {
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let Some(call) = CALLS.iter().find(|call| call.path == path && call.method == *method) else {
             return Err(unknown(path));
         };
-        let rank = self.rank(request);
         if rank < call.rank {
             return Err(refused(rank));
         }
@@ -119,6 +144,9 @@ impl Admin {
             Name::Keys => Ok(self.keys()),
             Name::Prefetch => prefetch::push(self, target),
             Name::Deliveries => deliveries::show(self, target).await,
+            Name::Status => Ok(watch::status(self)),
+            Name::Top => watch::top(self, target),
+            Name::Errors => Ok(watch::errors(self)),
             Name::Shipped => deliveries::acknowledge(self, target).await,
         }
     }
@@ -150,15 +178,19 @@ impl Admin {
     }
 
     fn keys(&self) -> Response<Body> {
+        json_of(StatusCode::OK, &json!({ "keys": self.key_names() }))
+    }
+
+    fn key_names(&self) -> Vec<Value> {
         let keyring = self.keys.load();
-        let keys = keyring.keys().iter().map(|key| json!({ "id": key.id.as_str(), "state": key.state.name() }));
-        json_of(StatusCode::OK, &json!({ "keys": keys.collect::<Vec<_>>() }))
+        keyring.keys().iter().map(|key| json!({ "id": key.id.as_str(), "state": key.state.name() })).collect()
     }
 }
 
 impl Handler for Admin {
     async fn call(&self, request: Request) -> Response<Body> {
-        let mut response = self.answer(&request).await.unwrap_or_else(|refusal| refuse(&request, &refusal));
+        let answer = self.answer(&request.method, request.target(), self.rank(&request)).await;
+        let mut response = answer.unwrap_or_else(|refusal| refuse(&request, &refusal));
         put(&mut response, header::CACHE_CONTROL, "no-store");
         put(&mut response, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         tracing::info!(

@@ -75,7 +75,11 @@ impl Token {
         is_plain.then(|| Self(text.to_owned()))
     }
 
-    fn fresh() -> Result<Self, TokenError> {
+    /// A new one that nobody knows.
+    ///
+    /// # Errors
+    /// There is no randomness.
+    pub fn fresh() -> Result<Self, TokenError> {
         let mut bytes = [0u8; 32];
         getrandom::fill(&mut bytes).map_err(TokenError::Random)?;
         Ok(Self(bytes.iter().map(|byte| format!("{byte:02x}")).collect()))

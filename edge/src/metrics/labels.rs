@@ -39,6 +39,8 @@ values! {
         Body = "body",
         /// A block that was here because it was expected.
         Prefetched = "prefetched",
+        /// A block of an object that needs no signature, such as artwork.
+        Public = "public",
         /// No bytes of an object: a refusal, a preflight, or an answer past the cache.
         None = "none",
     }
@@ -147,4 +149,10 @@ pub(super) struct ByEnd {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ByProtocol {
     pub protocol: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct ByProtocolAndServed {
+    pub protocol: &'static str,
+    pub outcome: Served,
 }

@@ -20,13 +20,27 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use labels::{ByEnd, ByKindAndServed, ByKindAndTier, ByKindTierAndStatus, ByProtocol, ByReason};
+use labels::{ByEnd, ByKindAndServed, ByKindAndTier, ByKindTierAndStatus, ByProtocol, ByProtocolAndServed, ByReason};
 pub use labels::{Kind, Reason, Served, Tier};
 pub use latency::Latency;
 
 /// The statuses that the edge gives, each with a counter of its own; any other counts as the last.
 const STATUSES: [u16; 21] =
     [200, 204, 206, 304, 400, 403, 404, 405, 408, 412, 414, 416, 421, 425, 429, 431, 500, 502, 503, 504, 508];
+
+/// The protocols, in the order of their counters.
+const PROTOCOLS: [Protocol; 3] = [Protocol::H1, Protocol::H2, Protocol::H3];
+
+/// What was asked for, by whom and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// The class of the answer's first block.
+    pub class: Kind,
+    /// Who asked.
+    pub tier: Tier,
+    /// Over which protocol.
+    pub protocol: Protocol,
+}
 
 /// Counters of one edge.
 #[derive(Debug)]
@@ -38,7 +52,9 @@ pub struct Metrics {
     start: [[Latency; Served::ALL.len()]; Kind::ALL.len()],
     delivered: [[Counter; Tier::ALL.len()]; Kind::ALL.len()],
     ends: [Counter; End::ALL.len()],
-    protocols: [Counter; 3],
+    protocols: [Counter; PROTOCOLS.len()],
+    protocol_lookups: [[Counter; Served::ALL.len()]; PROTOCOLS.len()],
+    protocol_start: [Latency; PROTOCOLS.len()],
     limited: [Counter; Reason::ALL.len()],
 }
 
@@ -64,6 +80,12 @@ impl Metrics {
         registry.register("answers", "How bodies ended", ends.clone());
         let protocols = Family::<ByProtocol, Counter>::default();
         registry.register("requests_by_protocol", "Requests by protocol", protocols.clone());
+        let protocol_lookups = Family::<ByProtocolAndServed, Counter>::default();
+        let help = "Answers by protocol and what the cache had";
+        registry.register("lookups_by_protocol", help, protocol_lookups.clone());
+        let protocol_start = Family::<ByProtocol, Latency>::default();
+        let help = "Time from request to first byte at hand, by protocol, of what has bytes";
+        registry.register("start_by_protocol_seconds", help, protocol_start.clone());
         let limited = Family::<ByReason, Counter>::default();
         registry.register(
             "limited",
@@ -80,8 +102,15 @@ impl Metrics {
             delivered: Kind::ALL
                 .map(|class| Tier::ALL.map(|tier| delivered.get_or_create_owned(&ByKindAndTier { class, tier }))),
             ends: End::ALL.map(|end| ends.get_or_create_owned(&ByEnd { end: end.into() })),
-            protocols: [Protocol::H1, Protocol::H2, Protocol::H3]
+            protocols: PROTOCOLS
                 .map(|protocol| protocols.get_or_create_owned(&ByProtocol { protocol: protocol.as_str() })),
+            protocol_lookups: PROTOCOLS.map(|protocol| {
+                let protocol = protocol.as_str();
+                Served::ALL
+                    .map(|outcome| protocol_lookups.get_or_create_owned(&ByProtocolAndServed { protocol, outcome }))
+            }),
+            protocol_start: PROTOCOLS
+                .map(|protocol| protocol_start.get_or_create_owned(&ByProtocol { protocol: protocol.as_str() })),
             limited: Reason::ALL.map(|reason| limited.get_or_create_owned(&ByReason { reason })),
             requests,
             requests_known: (0..Kind::ALL.len() * Tier::ALL.len() * (STATUSES.len() + 1))
@@ -107,12 +136,7 @@ impl Metrics {
 
     /// A request came.
     pub fn asked(&self, protocol: Protocol) {
-        let index = match protocol {
-            Protocol::H1 => 0,
-            Protocol::H2 => 1,
-            Protocol::H3 => 2,
-        };
-        self.protocols[index].inc();
+        self.protocols[place(protocol)].inc();
     }
 
     /// A request met a limit on who may ask how often.
@@ -121,7 +145,12 @@ impl Metrics {
     }
 
     /// A response head is ready after so long.
-    pub fn answered(&self, class: Kind, tier: Tier, outcome: Served, status: u16, took: Duration) {
+    pub fn answered(&self, asked: Asked, outcome: Served, status: u16, took: Duration) {
+        let Asked { class, tier, protocol } = asked;
+        self.protocol_lookups[place(protocol)][outcome as usize].inc();
+        if class != Kind::None {
+            self.protocol_start[place(protocol)].observe(took);
+        }
         self.lookups[class as usize][outcome as usize].inc();
         self.start[class as usize][outcome as usize].observe(took);
         let column = STATUSES.iter().position(|known| *known == status).unwrap_or(STATUSES.len());
@@ -137,6 +166,15 @@ impl Metrics {
     pub fn ended(&self, class: Kind, tier: Tier, end: End, delivered_bytes: u64) {
         self.ends[end as usize].inc();
         self.delivered[class as usize][tier as usize].inc_by(delivered_bytes);
+    }
+}
+
+/// Where a protocol's counters are.
+fn place(protocol: Protocol) -> usize {
+    match protocol {
+        Protocol::H1 => 0,
+        Protocol::H2 => 1,
+        Protocol::H3 => 2,
     }
 }
 
@@ -161,8 +199,10 @@ mod tests {
     fn what_was_counted_stands_in_the_text() {
         let metrics = Metrics::new();
         metrics.asked(Protocol::H3);
-        metrics.answered(Kind::Head, Tier::Listener, Served::Hit, 206, Duration::from_micros(300));
-        metrics.answered(Kind::None, Tier::Edge, Served::Refused, 999, Duration::from_secs(9));
+        let head = Asked { class: Kind::Head, tier: Tier::Listener, protocol: Protocol::H3 };
+        let none = Asked { class: Kind::None, tier: Tier::Edge, protocol: Protocol::H1 };
+        metrics.answered(head, Served::Hit, 206, Duration::from_micros(300));
+        metrics.answered(none, Served::Refused, 999, Duration::from_secs(9));
         metrics.ended(Kind::Head, Tier::Listener, End::Left, 4_711);
         metrics.limited(Reason::Shared);
         let text = metrics.encode();
@@ -178,6 +218,9 @@ mod tests {
             "needledrop_edge_start_seconds_bucket{le=\"0.0005\",class=\"head\",outcome=\"hit\"} 1",
             "needledrop_edge_start_seconds_bucket{le=\"+Inf\",class=\"head\",outcome=\"hit\"} 1",
             "needledrop_edge_start_seconds_count{class=\"none\",outcome=\"refused\"} 1",
+            "needledrop_edge_lookups_by_protocol_total{protocol=\"h3\",outcome=\"hit\"} 1",
+            "needledrop_edge_start_by_protocol_seconds_bucket{le=\"0.0005\",protocol=\"h3\"} 1",
+            "needledrop_edge_start_by_protocol_seconds_count{protocol=\"h1\"} 0",
             "needledrop_edge_reactor_major_faults_total",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");

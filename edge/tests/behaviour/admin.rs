@@ -3,10 +3,10 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use http::{Method, StatusCode, header};
-use needledrop_core::{ObjectPath, PlaybackId, purge::Target};
+use needledrop_core::{ObjectPath, PlaybackId, UnixSeconds, purge::Target};
 use needledrop_edge::{
     Admin, Cluster,
-    admin::{Token, query::encode},
+    admin::{About, Token, query::encode},
     gate::Standing,
     purge::Round,
 };
@@ -26,7 +26,9 @@ fn client() -> Client {
 }
 
 fn admin(world: &World, name: &str, cluster: Cluster) -> Admin {
-    Admin { name: name.into(), shelf: world.shelf.clone(), keys: world.keys.clone(), token: token(), cluster }
+    let about =
+        About { version: "0.0.0-test", region: Some("fra".into()), started: UnixSeconds(7), certificates: None };
+    Admin { name: name.into(), shelf: world.shelf.clone(), keys: world.keys.clone(), token: token(), cluster, about }
 }
 
 async fn alone() -> (World, Admin) {
@@ -56,6 +58,9 @@ async fn without_the_token_only_health_and_readiness_are_told() {
     }
     for (method, path) in [
         (Method::GET, "/metrics"),
+        (Method::GET, "/status"),
+        (Method::GET, "/top"),
+        (Method::GET, "/errors"),
         (Method::POST, "/drain"),
         (Method::DELETE, "/drain"),
         (Method::GET, "/cache"),
@@ -345,4 +350,30 @@ async fn what_came_back_from_an_unpurged_shield_goes_in_the_second_round() {
     assert_eq!((&once["known_before"], &once["objects"]), (&Value::from(true), &Value::from(0)));
     let again = call(&admin, Method::POST, &format!("/purge?path=/t/a.ogg&id={id}&again=1")).await.1;
     assert_eq!((&again["objects"], &again["blocks"]), (&Value::from(1), &Value::from(1)));
+}
+
+#[tokio::test]
+async fn an_operator_sees_what_is_wanted_what_went_wrong_and_how_the_edge_stands() {
+    let (world, admin) = alone().await;
+    world.origin.put("/t/a.ogg", Manner::object(BLOCK));
+    for _ in 0..3 {
+        world.get("/t/a.ogg", &[]).await.bytes().await.unwrap();
+    }
+    world.send(Method::GET, "/t/unsigned.ogg?x=secret", &[]).await.bytes().await.unwrap();
+    let (_, top) = call(&admin, Method::GET, "/top?limit=5").await;
+    assert_eq!((&top["requests"], &top["objects"][0]["path"]), (&3.into(), &"/t/a.ogg".into()), "{top}");
+    assert_eq!((&top["objects"][0]["count"], &top["objects"][0]["error"]), (&3.into(), &0.into()), "{top}");
+    let (_, errors) = call(&admin, Method::GET, "/errors").await;
+    let kind = &errors["kinds"][0];
+    assert_eq!((&kind["count"], &kind["recent"][0]["status"]), (&1.into(), &403.into()), "{errors}");
+    assert_eq!(kind["recent"][0]["path"], "/t/unsigned.ogg", "no query");
+    assert_eq!(kind["recent"][0]["client"], "127.0.0.0/24", "no whole address");
+    let (_, status) = call(&admin, Method::GET, "/status").await;
+    assert_eq!(
+        (&status["region"], &status["started"], &status["standing"]),
+        (&"fra".into(), &7.into(), &"ready".into())
+    );
+    assert_eq!(status["keys"][0]["state"], "signing", "{status}");
+    let drained = admin.operate(&Method::POST, "/drain").await;
+    assert_eq!((drained.status(), world.shelf.gate.standing()), (StatusCode::OK, Standing::Draining));
 }
