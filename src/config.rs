@@ -28,6 +28,8 @@ pub struct Config {
     pub origin: Origin,
     /// `needledrop edge`.
     pub edge: Edge,
+    /// The operator page of `needledrop up`.
+    pub ops: Ops,
 }
 
 /// Settings of `needledrop up`.
@@ -214,6 +216,34 @@ pub struct Admin {
     pub peers: Vec<String>,
 }
 
+/// The edges that the operator page watches, beside the one in its own process.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ops {
+    /// Where the built-in edge stands.
+    pub region: Option<String>,
+    /// The others, at most 255.
+    pub edges: Vec<OpsEdge>,
+}
+
+/// An edge elsewhere, as the operator page reaches it.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpsEdge {
+    /// How the page calls it.
+    pub name: String,
+    /// Where it stands; without it what the edge says itself.
+    #[serde(default)]
+    pub region: Option<String>,
+    /// Its admin port, `https://HOST:PORT`; plain http on loopback only.
+    pub admin: String,
+    /// The file of its admin token, readable by its owner only.
+    pub token: PathBuf,
+    /// Authorities to trust, PEM; without it the system's.
+    #[serde(default)]
+    pub ca: Option<PathBuf>,
+}
+
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -289,6 +319,7 @@ mod tests {
         let mut config = Config::default();
         config.edge.name = Some("edge-fra1".into());
         config.up.listen = Some("127.0.0.1:4040".parse().unwrap());
+        config.ops.edges.push(OpsEdge { name: "sin-1".into(), admin: "https://a:1".into(), ..OpsEdge::default() });
         let again: Config = toml::from_str(&config.to_toml()).unwrap();
         assert_eq!(again.to_toml(), config.to_toml());
     }

@@ -23,6 +23,7 @@ mod limits;
 mod listing;
 mod log;
 mod notify;
+mod ops;
 mod origin;
 mod purge;
 mod serve;
@@ -126,7 +127,7 @@ fn run(cli: Cli) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     match cli.command {
-        Command::Up(args) => up::run(&args, config.up, &data),
+        Command::Up(args) => up::run(&args, config.up, &config.ops, &data),
         Command::Ingest(args) => Ok(ingest::run(args, &config::vault(&data))),
         Command::Catalog(args) => catalog::run(args, config.up.database, &data),
         Command::Origin(_) => origin::run(config.origin, &data),

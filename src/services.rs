@@ -15,6 +15,7 @@ use needledrop_database::Database;
 use needledrop_gateway::api::Counted;
 use needledrop_gateway::cors::Cors;
 use needledrop_gateway::limits::{self, Limits};
+use needledrop_gateway::ops::{Audit, Edge, Ops};
 use needledrop_gateway::{Documents, Gateway, House, Making};
 use needledrop_origin::record::TrackRecord;
 use needledrop_playback::{EdgeBase, Playback, ServerKey, UserName};
@@ -58,6 +59,8 @@ pub struct Wish<'a> {
     pub limits: limits::Settings,
     /// Whose pages may call.
     pub cors: Cors,
+    /// The edges that operators watch.
+    pub edges: Vec<Edge>,
 }
 
 /// The services, opened.
@@ -70,6 +73,8 @@ pub struct Services {
     pub keeper: Keeper,
     /// The administrator's first password, if this is the first start.
     pub one_time_password: Option<String>,
+    /// Watches the edges, while it is told to.
+    pub ops: Arc<Ops>,
 }
 
 impl Services {
@@ -83,6 +88,8 @@ impl Services {
             ServerKey::load_or_make(&key_path, random).map_err(|error| format!("{}: {error}", key_path.display()))?;
         let catalog = Catalog::open(database.clone()).await.map_err(|error| error.to_string())?;
         let playlists = Playlists::open(database.clone()).await.map_err(|error| error.to_string())?;
+        let audit = Audit::open(database.clone()).await.map_err(|error| error.to_string())?;
+        let ops = Arc::new(Ops::new(wish.edges, audit).map_err(|error| error.to_string())?);
         let (playback, _) = Playback::open(database, key).await.map_err(|error| error.to_string())?;
         let admin = UserName::parse(ADMIN).expect("a constant name");
         let first = playback.first_start(&admin, clock::now()).await.map_err(|error| error.to_string())?;
@@ -100,6 +107,7 @@ impl Services {
             edges,
             counted: Counted::default(),
             has_demo: wish.is_local,
+            ops: ops.clone(),
             making,
             limits: Limits::new(wish.limits),
             cors: wish.cors,
@@ -109,6 +117,7 @@ impl Services {
             follower: Follower { catalog, documents: Documents::new(index) },
             keeper: Keeper { playback },
             one_time_password: first.map(|first| first.password.expose().to_owned()),
+            ops,
         })
     }
 }

@@ -15,7 +15,7 @@ use std::{
 use arc_swap::ArcSwap;
 use http::Uri;
 use needledrop_core::cache::Shape;
-use needledrop_edge::Edge;
+use needledrop_edge::{Edge, admin::Token};
 use needledrop_gateway::Making;
 use needledrop_http::{Certificates, DevCerts, Doors, DoorsConfig, DoorsError, Identity, Roots, Running, Sockets};
 use needledrop_origin::{Origin, Vault};
@@ -25,7 +25,7 @@ use crate::{
     front::Front,
     keyfile,
     listing::Listing,
-    origin, serve,
+    ops, origin, serve,
     services::{self, Services},
     source::Source,
     upstreams::Plan,
@@ -37,6 +37,8 @@ const LISTEN: &str = "127.0.0.1:4040";
 const TLS_LISTEN: &str = "127.0.0.1:4443";
 /// How many ports above the usual one are tried when that is taken.
 const PORTS_TRIED: u16 = 10;
+/// The built-in edge in Cache-Status and on the operator page.
+const NAME: &str = "needledrop";
 /// Time for running answers to finish on Ctrl-C. A player in the middle of a song is cut off then.
 const DRAIN: Duration = Duration::from_millis(700);
 
@@ -103,7 +105,7 @@ impl Args {
 }
 
 /// Runs the subcommand until it is told to stop.
-pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String> {
+pub fn run(_: &Args, config: config::Up, ops: &config::Ops, data: &Path) -> Result<ExitCode, String> {
     for music in &config.music {
         std::fs::metadata(music).map_err(|error| format!("--music {}: {error}", music.display()))?;
     }
@@ -114,7 +116,8 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
     let certs = DevCerts::ensure(&certs_dir, &[], SystemTime::now()).map_err(|error| error.to_string())?;
     let source = Source::choose(&config.music, data)?;
     let desk = config::Admin { listen: config.admin, ..config::Admin::default() };
-    let office = admin::Office::new(desk, data, None, Roots::System, None)?;
+    let office = admin::Office::new(desk, data, None, Roots::System, None)?.in_region(ops.region.clone());
+    let ops = ops.clone();
     let (listing, library) = Listing::open(source.vault.clone())?;
 
     serve::block_on(async move {
@@ -133,6 +136,8 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
         let making = Arc::new(Making::new(source.has_work()));
         let addresses = Addresses::of(&doors);
         let hosts = addresses.hosts(public_url.as_deref());
+        let mut built_in = office.desk(NAME, &shelf, &keys, Token::fresh().map_err(|error| error.to_string())?);
+        built_in.about.certificates = Some(certificates.clone());
         let wish = services::Wish {
             data,
             database: config.database.as_deref(),
@@ -140,24 +145,26 @@ pub fn run(_: &Args, config: config::Up, data: &Path) -> Result<ExitCode, String
             is_local: addresses.are_local(public_url.as_deref()),
             limits: config.calls.settings(config.limits.not_counted()?),
             cors: config.calls.cors()?,
+            edges: ops::edges(built_in, &ops)?,
         };
         let has_demo = wish.is_local;
         let services = Services::open(wish, keys.clone(), making.clone()).await?;
         let front = Front {
             gateway: services.gateway,
-            edge: Edge::new("needledrop".into(), keys.clone(), vec!["/art/".into()], shelf.clone())
+            edge: Edge::new(NAME.into(), keys.clone(), vec!["/art/".into()], shelf.clone())
                 .limited(config.limits.admission()?),
             hosts,
         };
         shelf.metrics.add(|registry| front.gateway.register(registry));
         shelf.metrics.add_doors(doors.counters());
-        let admin_running = office.open("needledrop", &shelf, &keys, Sockets::default())?;
+        let admin_running = office.open(NAME, &shelf, &keys, Sockets::default())?;
         let running = doors.serve(Arc::new(front));
         let tasks = [
             tokio::spawn(keyfile::follow(key_path, keys)),
             tokio::spawn(listing.clone().follow(library)),
             tokio::spawn(services.follower.follow(listing.clone())),
             tokio::spawn(services.keeper.clone().tidy()),
+            tokio::spawn(services.ops.watch()),
             tokio::spawn(serve::on_hangup(Arc::new(move || origin::reload(&certificates)))),
         ];
         tell(&addresses, listing.now().tracks.len(), &source, &certs);

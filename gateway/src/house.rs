@@ -6,6 +6,7 @@ use crate::api::Counted;
 use crate::cors::Cors;
 use crate::limits::Limits;
 use crate::making::Making;
+use crate::ops::Ops;
 use arc_swap::ArcSwap;
 use needledrop_catalog::Catalog;
 use needledrop_catalog::search::Index;
@@ -32,6 +33,8 @@ pub struct House {
     pub has_demo: bool,
     /// Which plays made popularity already.
     pub counted: Counted,
+    /// All edges, for operators.
+    pub ops: Arc<Ops>,
     /// How far the making of tracks is.
     pub making: Arc<Making>,
     /// How often somebody may call.

@@ -1,8 +1,8 @@
 //! The gateway: the public API, OpenSubsonic, the web player and the operator page.
 //!
 //! One [`Gateway`] answers everything that is not sound or artwork. [`house`] is what it serves from, [`who`] says who
-//! asks, [`limits`] how often and [`cors`] from which pages; [`api`] is `/v1`, [`subsonic`] is `/rest`, [`web`] the player's
-//! files. What a call gives is decided by the services; here it becomes HTTP,
+//! asks, [`limits`] how often and [`cors`] from which pages; [`api`] is `/v1`, [`subsonic`] is `/rest`, [`ops`] the operators'
+//! part, [`web`] the player's files. What a call gives is decided by the services; here it becomes HTTP,
 //! and only here.
 
 pub mod answer;
@@ -13,6 +13,7 @@ pub mod files;
 pub mod house;
 pub mod limits;
 pub mod making;
+pub mod ops;
 pub mod query;
 pub mod shapes;
 pub mod subsonic;
@@ -61,6 +62,10 @@ impl Gateway {
     /// The answer to a request.
     pub async fn answer(&self, request: &Request, now: UnixSeconds) -> Response<Body> {
         let path = request.uri.path();
+        // Operators' calls are for our own page and for programs, never for pages of other origins.
+        if let Some(call) = path.strip_prefix("/v1/ops").filter(|call| call.is_empty() || call.starts_with('/')) {
+            return ops::calls::answer(&self.house, request, call, now).await;
+        }
         let said = match path {
             _ if path.starts_with("/v1/") => Some(api::answer(&self.house, request, now).await),
             _ if path.starts_with("/rest/") => Some(subsonic::answer(&self.house, request, now).await),

@@ -11,9 +11,9 @@ use std::{
 
 use needledrop_core::etag::EntityTag;
 
-const HTML: &str = "text/html; charset=utf-8";
-const CSS: &str = "text/css; charset=utf-8";
-const JS: &str = "text/javascript; charset=utf-8";
+pub(crate) const HTML: &str = "text/html; charset=utf-8";
+pub(crate) const CSS: &str = "text/css; charset=utf-8";
+pub(crate) const JS: &str = "text/javascript; charset=utf-8";
 const SVG: &str = "image/svg+xml";
 
 /// The files change with the binary only, and are small: a browser asks each time, and is told that it has them.
@@ -81,10 +81,15 @@ pub const FILES: &[File] = files! {
     JS "js/views/signin.js"
 };
 
+/// These and those of the operator page.
+fn all() -> impl Iterator<Item = &'static File> {
+    FILES.iter().chain(crate::ops::page::FILES)
+}
+
 /// The file at this path and its tag, if there is one.
 pub fn find(path: &str) -> Option<(&'static File, &'static EntityTag)> {
     static TABLE: LazyLock<HashMap<&str, (&File, EntityTag)>> =
-        LazyLock::new(|| FILES.iter().map(|file| (file.path, (file, tag(file.bytes)))).collect());
+        LazyLock::new(|| all().map(|file| (file.path, (file, tag(file.bytes)))).collect());
     TABLE.get(path).map(|(file, tag)| (*file, tag))
 }
 
@@ -106,4 +111,4 @@ pub fn content_security_policy(public_url: Option<&str>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

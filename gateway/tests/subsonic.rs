@@ -20,6 +20,7 @@ use needledrop_database::testing::{TestDatabase, databases};
 use needledrop_gateway::api::Counted;
 use needledrop_gateway::cors::Cors;
 use needledrop_gateway::limits::{Limits, Settings};
+use needledrop_gateway::ops::{Audit, Ops};
 use needledrop_gateway::{Documents, House, Making, subsonic};
 use needledrop_http::Request;
 use needledrop_playback::{DisplayName, EdgeBase, Playback, Scopes, ServerKey, SignUp};
@@ -138,6 +139,7 @@ impl World {
                 edges: vec![EdgeBase::parse("https://edge.example").unwrap()],
                 counted: Counted::default(),
                 has_demo: false,
+                ops: Arc::new(Ops::new(Vec::new(), Audit::open(database.database()).await.unwrap()).unwrap()),
                 making: Arc::new(Making::new(false)),
                 limits: Limits::new(Settings::off()),
                 cors: Cors::Any,

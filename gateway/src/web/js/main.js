@@ -255,6 +255,7 @@ api.signedOut.addEventListener("signedout", () => {
 function accountMenu() {
   const themes = [["system", "Like the system"], ["light", "Light"], ["dark", "Dark"]].map(([value, label]) => ({ label, checked: settings.theme === value, act: () => set("theme", value) }));
   const entries = [...themes, "line", { label: "Settings and keys", href: "#/settings" }];
+  if (app.me?.is_admin) entries.push({ label: "Operations", href: "/ops" });
   if (app.me) entries.push({ label: "Sign out", act: () => app.signOut() });
   openMenu($("account"), entries, "Account and settings");
 }
