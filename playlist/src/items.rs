@@ -1,13 +1,14 @@
 //! The items of a playlist: read, replaced, appended, removed.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::Range;
 
 use needledrop_core::{AccountId, PlaylistId, TrackId, UnixSeconds};
 use needledrop_database::{Error as Storage, Insert, Row, Sql, Transaction, Value};
 
 use crate::lists::{COLUMNS, parsed, playlist, touch};
 use crate::model::{Contents, Item, ItemId, Playlist, Revision};
-use crate::{Error, ITEMS_MAX, Playlists};
+use crate::{Error, ITEMS_MAX, Playlists, merge};
 
 const INSERT: Insert =
     Insert { head: "INSERT INTO playlist_items (playlist, place, item, track, added)", width: 5, tail: "" };
@@ -43,13 +44,88 @@ impl Playlists {
         if tracks.len() > ITEMS_MAX {
             return Err(Error::ItemsFull);
         }
+        self.rewrite(owner, id, base, now, |known, next| replaced(known, tracks, next, now)).await
+    }
+
+    /// The same for who read the list a while ago as `base`: what others did since holds too (see [`merge`]).
+    ///
+    /// # Errors
+    /// It is not there, not the owner's, or would be too long.
+    pub async fn merge_items(
+        &self,
+        owner: AccountId,
+        id: PlaylistId,
+        tracks: &[TrackId],
+        base: &[Item],
+        now: UnixSeconds,
+    ) -> Result<Playlist, Error> {
+        if tracks.len() > ITEMS_MAX {
+            return Err(Error::ItemsFull);
+        }
+        let both = |known: &[Item], next: &mut u64| merge::merged(base, known, &replaced(base, tracks, next, now));
+        self.rewrite(owner, id, None, now, both).await
+    }
+
+    /// Puts tracks before the item at this place; at the end if there is none.
+    ///
+    /// # Errors
+    /// It is not there, not the owner's, or would be too long.
+    pub async fn insert(
+        &self,
+        owner: AccountId,
+        id: PlaylistId,
+        tracks: &[TrackId],
+        place: usize,
+        now: UnixSeconds,
+    ) -> Result<Playlist, Error> {
+        if tracks.len() > ITEMS_MAX {
+            return Err(Error::ItemsFull);
+        }
+        let inserted = |known: &[Item], next: &mut u64| {
+            let mut items = known.to_vec();
+            let place = place.min(items.len());
+            items.splice(place..place, tracks.iter().map(|track| fresh(*track, next, now)));
+            items
+        };
+        self.rewrite(owner, id, None, now, inserted).await
+    }
+
+    /// Moves a range of items before the one at `to`, all counted in the list as it is before. Beyond its end is its
+    /// end.
+    ///
+    /// # Errors
+    /// It is not there, not the owner's, or was changed meanwhile.
+    pub async fn move_range(
+        &self,
+        owner: AccountId,
+        id: PlaylistId,
+        range: Range<usize>,
+        to: usize,
+        base: Option<Revision>,
+        now: UnixSeconds,
+    ) -> Result<Playlist, Error> {
+        self.rewrite(owner, id, base, now, |known, _| moved(known, range.clone(), to)).await
+    }
+
+    /// Makes a list of another, in one transaction in which nobody else changes it.
+    async fn rewrite(
+        &self,
+        owner: AccountId,
+        id: PlaylistId,
+        base: Option<Revision>,
+        now: UnixSeconds,
+        becomes: impl FnOnce(&[Item], &mut u64) -> Vec<Item> + Send,
+    ) -> Result<Playlist, Error> {
         let mut tx = self.database.transaction().await?;
         touch(&mut tx, owner, id, base, now).await?;
         let known = items(&mut tx, id).await?;
         let mut next = next_item(&mut tx, id).await?;
-        let replaced = replaced(&known, tracks, &mut next, now);
+        let written = becomes(&known, &mut next);
+        if written.len() > ITEMS_MAX {
+            return Err(Error::ItemsFull);
+        }
         tx.execute("DELETE FROM playlist_items WHERE playlist = $1", vec![id.as_str().into()]).await?;
-        insert(&mut tx, id, 0, &replaced).await?;
+        insert(&mut tx, id, 0, &written).await?;
         finish(tx, id, next).await
     }
 
@@ -96,15 +172,9 @@ impl Playlists {
         if items.len() > ITEMS_MAX {
             return Err(Error::TooMany);
         }
-        let mut tx = self.database.transaction().await?;
-        touch(&mut tx, owner, id, base, now).await?;
         let going: HashSet<ItemId> = items.iter().copied().collect();
-        let staying: Vec<Item> =
-            self::items(&mut tx, id).await?.into_iter().filter(|item| !going.contains(&item.id)).collect();
-        let next = next_item(&mut tx, id).await?;
-        tx.execute("DELETE FROM playlist_items WHERE playlist = $1", vec![id.as_str().into()]).await?;
-        insert(&mut tx, id, 0, &staying).await?;
-        finish(tx, id, next).await
+        let stays = |item: &&Item| !going.contains(&item.id);
+        self.rewrite(owner, id, base, now, |known, _| known.iter().filter(stays).copied().collect()).await
     }
 }
 
@@ -116,6 +186,16 @@ fn replaced(known: &[Item], tracks: &[TrackId], next: &mut u64, now: UnixSeconds
     }
     let mut take = |track: TrackId| by_track.get_mut(&track).and_then(VecDeque::pop_front);
     tracks.iter().map(|track| take(*track).unwrap_or_else(|| fresh(*track, next, now))).collect()
+}
+
+fn moved(known: &[Item], range: Range<usize>, to: usize) -> Vec<Item> {
+    let end = range.end.min(known.len());
+    let start = range.start.min(end);
+    let to = to.min(known.len());
+    let (going, behind) = (&known[start..end], known.get(end..).unwrap_or_default());
+    let staying = [&known[..start], behind].concat();
+    let to = if to <= start { to } else { to.saturating_sub(going.len()).max(start) };
+    [&staying[..to], going, &staying[to..]].concat()
 }
 
 fn fresh(track: TrackId, next: &mut u64, now: UnixSeconds) -> Item {
@@ -168,4 +248,22 @@ async fn finish(mut tx: Transaction, id: PlaylistId, next: u64) -> Result<Playli
     let changed = playlist(&row.expect("it was touched in this transaction"))?;
     tx.commit().await?;
     Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_moves_before_the_item_that_was_named() {
+        let known: Vec<Item> =
+            (0..6).map(|n| fresh(TrackId::from_random([0; 16]), &mut { n }, UnixSeconds(0))).collect();
+        let order = |range, to| moved(&known, range, to).iter().map(|item| item.id.0).collect::<Vec<_>>();
+        assert_eq!(order(0..1, 6), [1, 2, 3, 4, 5, 0]);
+        assert_eq!(order(4..6, 1), [0, 4, 5, 1, 2, 3]);
+        assert_eq!(order(1..3, 5), [0, 3, 4, 1, 2, 5]);
+        assert_eq!(order(1..3, 2), [0, 1, 2, 3, 4, 5], "into itself");
+        assert_eq!(order(1..99, 0), [1, 2, 3, 4, 5, 0]);
+        assert_eq!(order(9..12, 0), [0, 1, 2, 3, 4, 5]);
+    }
 }

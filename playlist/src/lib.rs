@@ -9,6 +9,7 @@ mod error;
 mod items;
 mod lists;
 mod marks;
+pub mod merge;
 mod model;
 mod schema;
 

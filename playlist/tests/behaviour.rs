@@ -176,3 +176,29 @@ async fn edits_at_the_same_moment_all_happen() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_stale_list_takes_out_nothing_that_came_meanwhile() {
+    on_each(|database, _| async move {
+        let playlists = Playlists::open(database).await.unwrap();
+        let (ada, id) = (account(1), list(1));
+        playlists.create(ada, id, name("shared"), NOW).await.unwrap();
+        playlists.add(ada, id, &[track(1), track(2), track(3)], NOW).await.unwrap();
+        let read = playlists.get(ada, id).await.unwrap();
+        // Meanwhile one comes and one goes.
+        playlists.insert(ada, id, &[track(9)], 1, NOW).await.unwrap();
+        playlists.remove(ada, id, &[read.items[2].id], None, NOW).await.unwrap();
+        // Who read it before turns it round and adds one.
+        let wish = [track(3), track(2), track(1), track(5)];
+        playlists.merge_items(ada, id, &wish, &read.items, LATER).await.unwrap();
+        let whole = playlists.get(ada, id).await.unwrap();
+        let tracks: Vec<TrackId> = whole.items.iter().map(|item| item.track).collect();
+        assert_eq!(tracks, [track(2), track(1), track(9), track(5)]);
+        playlists.move_range(ada, id, 0..1, 3, Some(whole.playlist.revision), LATER).await.unwrap();
+        let stale = playlists.move_range(ada, id, 0..1, 3, Some(whole.playlist.revision), LATER).await;
+        assert!(matches!(stale, Err(Error::Conflict)));
+        let tracks: Vec<TrackId> = playlists.get(ada, id).await.unwrap().items.iter().map(|item| item.track).collect();
+        assert_eq!(tracks, [track(1), track(9), track(2), track(5)]);
+    })
+    .await;
+}
