@@ -192,6 +192,10 @@ id_128! {
     /// The public name of a credential: it lists and revokes, and never lets anybody in.
     TokenId
 }
+id_128! {
+    /// A program of somebody else that asks for access by OAuth.
+    ClientId
+}
 text_form!(Rev);
 
 #[cfg(test)]

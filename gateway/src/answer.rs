@@ -184,7 +184,7 @@ pub fn fixed(request: &Request, fixed: &Fixed) -> Response<Body> {
 /// What an error of the accounts means in HTTP.
 pub fn refused(error: &Error) -> Problem {
     let status = match error {
-        Error::Name(_) | Error::Password(_) => 400,
+        Error::Name(_) | Error::Password(_) | Error::OAuth(_) => 400,
         Error::WrongPassword | Error::WrongCredential => 401,
         Error::NotAllowed(_) | Error::Refused(_) => 403,
         Error::NotFound => 404,

@@ -86,6 +86,13 @@ impl AuthCache {
             self.callers.pop(&digest);
         }
     }
+
+    /// Somebody's credentials ended, and it is not known whose: everybody must look again.
+    pub fn forget_all(&mut self) {
+        self.epoch += 1;
+        self.names.clear();
+        self.callers.clear();
+    }
 }
 
 /// A clock that went back makes nothing fresh for longer.

@@ -2,7 +2,8 @@
 //!
 //! The rules are pure and have a file each: [`account`], [`password`], [`token`] and [`scope`] say who somebody is;
 //! [`quality`] in which bitrate he may hear what the catalog's windows allow; [`grant`] puts it into signed URLs, under
-//! the name of the day ([`uid`]) and the playback id ([`plays`]) that counting goes by; [`queue`] and [`devices`] are
+//! the name of the day ([`uid`]) and the playback id ([`plays`]) that counting goes by; [`oauth`] lets programs of other
+//! people in; [`queue`] and [`devices`] are
 //! what an account is about to hear and on what; [`limits`] slows down who guesses. [`store`] keeps it, on SQLite or PostgreSQL;
 //! [`Playback`] puts it all together. HTTP is not known here: errors have stable names, and the gateway gives them
 //! their status.
@@ -14,6 +15,7 @@ pub mod devices;
 pub mod grant;
 pub mod hasher;
 pub mod limits;
+pub mod oauth;
 pub mod password;
 pub mod plays;
 pub mod quality;
@@ -33,4 +35,4 @@ pub use plays::Start;
 pub use queue::{Queue, UnixMs};
 pub use scope::{Scope, Scopes};
 pub use server_key::ServerKey;
-pub use service::{Ask, Change, Error, Issued, OneTimePassword, Playback, Renewed, SignUp};
+pub use service::{Ask, Change, Error, Issued, OneTimePassword, Playback, Proof, Registered, Renewed, SignUp};

@@ -35,14 +35,30 @@ pub struct PlayKey {
 pub struct Play {
     /// Its id.
     pub id: PlaybackId,
+    /// The first grant of it.
+    pub begun: UnixSeconds,
     /// The last grant of it.
     pub granted: UnixSeconds,
+    /// From when on a grant is another play, once its client has said that it was heard.
+    pub ends: Option<UnixSeconds>,
 }
 
 impl Play {
+    /// A play whose first grant is now.
+    pub fn begin(id: PlaybackId, now: UnixSeconds) -> Self {
+        Self { id, begun: now, granted: now, ends: None }
+    }
+
     /// Whether a grant at this moment belongs to it.
     pub fn goes_on(&self, now: UnixSeconds) -> bool {
-        now.since(self.granted) < PLAY_SECONDS_MAX
+        now.since(self.granted) < PLAY_SECONDS_MAX && self.ends.is_none_or(|ends| now < ends)
+    }
+
+    /// The client says that it was heard, which some say at half time and some at the end. It ends when a track that
+    /// was heard without a break since the first grant would: who seeks until then goes on with the same play.
+    fn heard(&mut self, duration_ms: u64, now: UnixSeconds) {
+        let whole = self.begun.plus(duration_ms.div_ceil(1_000));
+        self.ends.get_or_insert(whole.max(now));
     }
 }
 
@@ -59,8 +75,8 @@ pub enum Start {
 /// Whether the id was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settled {
-    /// The id for this grant.
-    pub id: PlaybackId,
+    /// The play of this grant.
+    pub play: Play,
     /// Whether storage must learn of it: it is new, or was renewed an hour or more after storage last heard of it.
     pub is_news: bool,
 }
@@ -122,16 +138,28 @@ impl Plays {
             if is_news {
                 *stored = now;
             }
-            return Settled { id: play.id, is_news };
+            return Settled { play: *play, is_news };
         }
-        let id = PlaybackId::from_random(random);
-        self.table.put(key.clone(), Entry::Play(Play { id, granted: now }, now));
-        Settled { id, is_news: true }
+        let play = Play::begin(PlaybackId::from_random(random), now);
+        self.table.put(key.clone(), Entry::Play(play, now));
+        Settled { play, is_news: true }
     }
 
     /// The play was heard to its end: the next grant is another one.
     pub fn end(&mut self, key: PlayKey) {
         self.table.put(key, Entry::Ended);
+    }
+
+    /// The client says that the track was heard: the play that this belongs to, if one goes on. A second word about the
+    /// same play does not move its end.
+    pub fn heard(&mut self, key: &PlayKey, duration_ms: u64, now: UnixSeconds) -> Option<Play> {
+        let Some(Entry::Play(play, stored)) = self.table.get_mut(key) else { return None };
+        if !play.goes_on(now) {
+            return None;
+        }
+        play.heard(duration_ms, now);
+        *stored = now;
+        Some(*play)
     }
 
     /// How many are remembered.

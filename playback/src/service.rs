@@ -6,6 +6,7 @@
 mod accounts;
 mod error;
 mod listen;
+mod oauth;
 mod tokens;
 
 use std::num::NonZeroUsize;
@@ -27,6 +28,7 @@ use crate::writer::Writer;
 pub use accounts::{Change, OneTimePassword, SignUp};
 pub use error::Error;
 pub use listen::Ask;
+pub use oauth::{Proof, Registered};
 pub use tokens::{Issued, Renewed};
 
 /// Devices whose last sighting is remembered, so that a request seldom looks into storage: 3 MB.
@@ -89,7 +91,8 @@ impl Playback {
     /// # Errors
     /// The database refuses.
     pub async fn purge(&self, now: UnixSeconds) -> Result<u64, Error> {
-        Ok(self.store.purge_tokens(now).await? + self.store.purge_plays(now).await?)
+        let tokens = self.store.purge_tokens(now).await? + self.store.purge_oauth(now).await?;
+        Ok(tokens + self.store.purge_plays(now).await?)
     }
 
     /// Something about the account has changed in storage, and is committed.

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod devices;
+mod oauth;
 mod plays;
 mod queues;
 mod read;
@@ -14,6 +15,7 @@ mod tokens;
 use needledrop_database::{Database, Error, Migrated};
 
 pub use accounts::{Added, WithPassword};
+pub use oauth::Presented;
 pub use tokens::TokensFull;
 
 /// Storage of accounts and what belongs to them.

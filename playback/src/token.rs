@@ -45,11 +45,14 @@ pub enum Kind {
     Access,
     /// OAuth: gives new access tokens, and nothing else.
     Refresh,
+    /// OAuth: a program's own, without anybody who agreed: reads the catalog.
+    Client,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 5] = [Kind::Session, Kind::AppPassword, Kind::ApiKey, Kind::Access, Kind::Refresh];
+    pub const ALL: [Kind; 6] =
+        [Kind::Session, Kind::AppPassword, Kind::ApiKey, Kind::Access, Kind::Refresh, Kind::Client];
 
     /// The word for it in storage and in answers.
     pub fn name(self) -> &'static str {
@@ -59,6 +62,7 @@ impl Kind {
             Kind::ApiKey => "api-key",
             Kind::Access => "access",
             Kind::Refresh => "refresh",
+            Kind::Client => "client",
         }
     }
 
@@ -73,7 +77,7 @@ impl Kind {
         match self {
             Kind::Session => Some(90 * DAY),
             Kind::AppPassword | Kind::ApiKey => None,
-            Kind::Access => Some(3_600),
+            Kind::Access | Kind::Client => Some(3_600),
             Kind::Refresh => Some(180 * DAY),
         }
     }
@@ -86,6 +90,7 @@ impl Kind {
             Kind::ApiKey => "ndk_",
             Kind::Access => "nda_",
             Kind::Refresh => "ndr_",
+            Kind::Client => "ndc_",
         }
     }
 
@@ -103,6 +108,16 @@ impl Secret {
     /// A new bearer token of 256 random bits. App passwords are [derived](Self::app_password).
     pub fn bearer(kind: Kind, random: [u8; 32]) -> Self {
         Self(format!("{}{}", kind.prefix(), Base64UrlUnpadded::encode_string(&random)).into())
+    }
+
+    /// What a program proves itself with, of 256 random bits.
+    pub fn of_client(random: [u8; 32]) -> Self {
+        Self(format!("ndp_{}", Base64UrlUnpadded::encode_string(&random)).into())
+    }
+
+    /// A code that is exchanged for tokens, of 256 random bits.
+    pub fn code(random: [u8; 32]) -> Self {
+        Self(format!("ndo_{}", Base64UrlUnpadded::encode_string(&random)).into())
     }
 
     /// The secret of an app password: 24 characters that can be typed on a phone, 120 bits, far beyond what can be

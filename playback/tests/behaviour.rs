@@ -4,7 +4,7 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{NOW, PASSWORD, World, address, arrive, open, sign_up, text};
+use common::{NOW, PASSWORD, World, address, agree, arrive, open, proof_of, register, sign_up, text};
 use needledrop_core::{TrackId, verify};
 use needledrop_database::Database;
 use needledrop_database::testing::on_each;
@@ -68,6 +68,29 @@ async fn a_play_keeps_its_id_through_a_seek_and_a_restart_of_the_server_but_not_
         let playback = open(Database::open(&place).await.unwrap()).await;
         let anew = playback.grant(&ada, &world.ask(1), &world.edges(), NOW.plus(99)).await.unwrap();
         assert_ne!(anew.playback, begun.playback);
+        playback.close().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_scrobble_at_half_time_belongs_to_the_play_and_does_not_end_it() {
+    on_each(|database, place| async move {
+        let (world, playback) = (World::default(), open(database).await);
+        let ada = arrive(&playback, "ada").await;
+        let track = world.track(1);
+        let first = playback.grant(&ada, &world.ask(1), &world.edges(), NOW).await.unwrap().playback;
+        let said = playback.scrobbled(&ada, None, track.id, track.duration_ms, NOW.plus(100)).await.unwrap();
+        assert_eq!(said, Some(first));
+        playback.close().await;
+
+        let playback = open(Database::open(&place).await.unwrap()).await;
+        let seek = playback.grant(&ada, &world.ask(1), &world.edges(), NOW.plus(190)).await.unwrap().playback;
+        assert_eq!(seek, first, "the end of the play is on disk, and is not yet");
+        let anew = playback.grant(&ada, &world.ask(1), &world.edges(), NOW.plus(200)).await.unwrap().playback;
+        assert_ne!(anew, first);
+        let other = world.track(2);
+        assert_eq!(playback.scrobbled(&ada, None, other.id, other.duration_ms, NOW).await.unwrap(), None);
         playback.close().await;
     })
     .await;
@@ -285,10 +308,9 @@ async fn a_refresh_token_is_good_for_one_exchange() {
         let playback = open(database).await;
         let ada = arrive(&playback, "ada").await;
         let scopes = Scopes::parse("streaming user-read-playback-state");
-        let given = playback.authorize(&ada, scopes, text("app"), NOW).await.unwrap();
-        let renewed = playback.refresh(given.refresh.secret.expose(), NOW.plus(10)).await.unwrap();
-        let spent = playback.refresh(given.refresh.secret.expose(), NOW.plus(10)).await;
-        assert!(matches!(spent, Err(Error::WrongCredential)));
+        let app = register(&playback, &ada, false).await;
+        let given = agree(&playback, &ada, &app, "streaming user-read-playback-state").await;
+        let renewed = playback.refresh(proof_of(&app), given.refresh.secret.expose(), NOW.plus(10)).await.unwrap();
         let caller = playback.authenticate(renewed.access.secret.expose(), NOW.plus(3_000)).await.unwrap();
         assert_eq!(caller.scopes(), scopes);
         let expired = playback.authenticate(renewed.access.secret.expose(), NOW.plus(3_610)).await;
@@ -330,11 +352,12 @@ async fn what_is_over_is_purged() {
     on_each(|database, _| async move {
         let (world, playback) = (World::default(), open(database).await);
         let ada = arrive(&playback, "ada").await;
-        playback.authorize(&ada, Scopes::player(), text("app"), NOW).await.unwrap();
+        let app = register(&playback, &ada, true).await;
+        agree(&playback, &ada, &app, "streaming").await;
         playback.grant(&ada, &world.ask(1), &world.edges(), NOW).await.unwrap();
         playback.flush().await;
-        assert_eq!(playback.purge(NOW.plus(3_599)).await.unwrap(), 0);
-        assert_eq!(playback.purge(NOW.plus(86_400)).await.unwrap(), 2, "the access token and the play");
+        assert_eq!(playback.purge(NOW.plus(659)).await.unwrap(), 0);
+        assert_eq!(playback.purge(NOW.plus(86_400)).await.unwrap(), 3, "the access token, the code and the play");
     })
     .await;
 }

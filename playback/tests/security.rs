@@ -6,16 +6,24 @@ mod common;
 use std::path::Path;
 use std::time::Instant;
 
-use common::{NOW, PASSWORD, World, address, arrive, open, sign_up, text};
+use common::{
+    NOW, PASSWORD, REDIRECT, VERIFIER, World, address, agree, arrive, open, proof_of, register, sign_up, text, wish,
+};
 use needledrop_core::TokenId;
 use needledrop_database::testing::on_each;
 use needledrop_database::{Database, Kind as DatabaseKind};
 use needledrop_playback::account::{Plan, UserName};
+use needledrop_playback::oauth::Refusal;
+use needledrop_playback::service::Proof;
 use needledrop_playback::token::{Kind, Md5Proof};
 use needledrop_playback::{Change, Error, Queue, Scopes, UnixMs};
 
 fn is_wrong<T>(result: Result<T, Error>) -> bool {
     matches!(result, Err(Error::WrongCredential))
+}
+
+fn is_no_grant<T>(result: Result<T, Error>) -> bool {
+    matches!(result, Err(Error::OAuth(Refusal::GRANT)))
 }
 
 fn proof(secret: &str) -> Md5Proof {
@@ -39,7 +47,6 @@ async fn no_credential_but_the_right_one_lets_anybody_in() {
         for text in texts {
             assert!(is_wrong(playback.authenticate(text, NOW).await), "{text:.60}");
             assert!(is_wrong(playback.authenticate_as("ada", text, NOW).await), "{text:.60}");
-            assert!(is_wrong(playback.refresh(text, NOW).await), "{text:.60}");
         }
         // A digest as it stands in the database is no credential either.
         let digest: String = issued.token.digest.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
@@ -69,6 +76,10 @@ async fn a_revocation_takes_effect_at_once() {
         let key = playback.make_api_key(&ada, Scopes::all(), text("script"), NOW).await.unwrap();
         let password = playback.make_app_password(&ada, text("phone"), NOW).await.unwrap();
         let phone = proof(password.secret.expose());
+        assert!(playback.authenticate_md5("ada", &phone, NOW).await.is_ok());
+        let car = playback.make_app_password(&ada, text("car"), NOW).await.unwrap();
+        let car = proof(car.secret.expose());
+        assert!(playback.authenticate_md5("ada", &car, NOW).await.is_ok(), "a new one is good at once");
         assert!(playback.authenticate(key.secret.expose(), NOW).await.is_ok());
         assert!(playback.authenticate_md5("ada", &phone, NOW).await.is_ok());
         playback.revoke(&ada, key.token.id).await.unwrap();
@@ -164,17 +175,103 @@ async fn a_credential_does_what_its_scopes_say_and_no_more() {
         assert!(matches!(playback.make_api_key(&key, Scopes::all(), text("x"), NOW).await, Err(Error::NotAllowed(_))));
         assert!(matches!(playback.change_account(&key, Change::default()).await, Err(Error::NotAllowed(_))));
 
-        let given = playback.authorize(&ada, Scopes::parse("user-read-private"), text("app"), NOW).await.unwrap();
+        let program = register(&playback, &ada, true).await;
+        let given = agree(&playback, &ada, &program, "user-read-private").await;
         let app = playback.authenticate(given.access.secret.expose(), NOW).await.unwrap();
         let refused = playback.grant(&app, &world.ask(1), &world.edges(), NOW).await;
         assert!(matches!(refused, Err(Error::NotAllowed(_))));
         assert!(matches!(playback.queue(&app).await, Err(Error::NotAllowed(_))));
-        let all = playback.authorize(&ada, Scopes::all(), text("app"), NOW).await.unwrap();
+        let all = agree(&playback, &ada, &program, &Scopes::all().to_string()).await;
         let all = playback.authenticate(all.access.secret.expose(), NOW).await.unwrap();
         assert_eq!(all.scopes(), Scopes::player(), "no program may change the account");
         // A refresh token lets nobody in, and an access token renews nothing.
         assert!(is_wrong(playback.authenticate(given.refresh.secret.expose(), NOW).await));
-        assert!(is_wrong(playback.refresh(given.access.secret.expose(), NOW).await));
+        assert!(is_no_grant(playback.refresh(proof_of(&program), given.access.secret.expose(), NOW).await));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_comes_twice_ends_everything_of_its_consent() {
+    on_each(|database, _| async move {
+        let playback = open(database).await;
+        let ada = arrive(&playback, "ada").await;
+        let app = register(&playback, &ada, false).await;
+        let (first, other) =
+            (agree(&playback, &ada, &app, "streaming").await, agree(&playback, &ada, &app, "streaming").await);
+        let thief = playback.refresh(proof_of(&app), first.refresh.secret.expose(), NOW.plus(10)).await.unwrap();
+        assert!(playback.authenticate(thief.access.secret.expose(), NOW.plus(11)).await.is_ok());
+        // The one it was stolen from comes with the same token.
+        assert!(is_no_grant(playback.refresh(proof_of(&app), first.refresh.secret.expose(), NOW.plus(20)).await));
+        for ended in [&first.access, &thief.access] {
+            assert!(is_wrong(playback.authenticate(ended.secret.expose(), NOW.plus(21)).await));
+        }
+        assert!(is_no_grant(playback.refresh(proof_of(&app), thief.refresh.secret.expose(), NOW.plus(22)).await));
+        assert!(playback.authenticate(other.access.secret.expose(), NOW.plus(22)).await.is_ok(), "another consent");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_code_is_good_once_for_its_program_and_its_verifier() {
+    on_each(|database, _| async move {
+        let playback = open(database).await;
+        let ada = arrive(&playback, "ada").await;
+        let (app, other) = (register(&playback, &ada, true).await, register(&playback, &ada, true).await);
+        let code = playback.consent(&ada, &wish(&app.client, "streaming"), NOW).await.unwrap();
+        let exchange = async |proof: Proof<'_>, verifier: &str, at| {
+            playback.exchange_code(proof, code.expose(), Some(REDIRECT), Some(verifier), at).await
+        };
+        let id = app.client.id.as_str();
+        for secret in [None, Some("ndp_wrong"), other.secret.as_ref().map(|secret| secret.expose())] {
+            let refused = exchange(Proof { client: id, secret }, VERIFIER, NOW).await;
+            assert!(matches!(refused, Err(Error::OAuth(Refusal::CLIENT))));
+        }
+        assert!(is_no_grant(exchange(proof_of(&other), VERIFIER, NOW).await), "somebody else's code");
+        let refused = exchange(proof_of(&app), &"a".repeat(43), NOW).await;
+        assert!(matches!(refused, Err(Error::OAuth(Refusal::VERIFIER))));
+        assert!(is_no_grant(exchange(proof_of(&app), VERIFIER, NOW.plus(60)).await), "too late");
+        let given = exchange(proof_of(&app), VERIFIER, NOW.plus(59)).await.unwrap();
+        assert!(playback.authenticate(given.access.secret.expose(), NOW.plus(60)).await.is_ok());
+        assert!(is_no_grant(exchange(proof_of(&app), VERIFIER, NOW.plus(59)).await), "a second time");
+        let ended = playback.authenticate(given.access.secret.expose(), NOW.plus(60)).await;
+        assert!(is_wrong(ended), "a code that comes twice ends what it gave");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_program_of_its_own_reads_and_ends_with_its_registration() {
+    on_each(|database, _| async move {
+        let (world, playback) = (World::default(), open(database).await);
+        let (ada, bob) = (arrive(&playback, "ada").await, arrive(&playback, "bobby").await);
+        let (app, public) = (register(&playback, &ada, true).await, register(&playback, &ada, false).await);
+        let refused = playback.client_token(proof_of(&public), NOW).await;
+        assert!(matches!(refused, Err(Error::OAuth(Refusal::NO_SECRET))));
+        let own = playback.client_token(proof_of(&app), NOW).await.unwrap();
+        let caller = playback.authenticate(own.secret.expose(), NOW).await.unwrap();
+        assert_eq!((caller.kind(), caller.scopes()), (Kind::Client, Scopes::NONE));
+        assert!(playback.grant(&caller, &world.ask(1), &world.edges(), NOW).await.is_err());
+        let given = agree(&playback, &bob, &app, "streaming").await;
+        assert!(matches!(playback.remove_client(&bob, app.client.id).await, Err(Error::NotFound)));
+        assert_eq!(playback.clients(&ada).await.unwrap().len(), 2);
+        // Revoked by the program itself, and a nonsense token is no error.
+        let spare = agree(&playback, &bob, &app, "streaming").await;
+        playback.revoke_by_client(proof_of(&app), "nonsense").await.unwrap();
+        playback.revoke_by_client(proof_of(&app), spare.refresh.secret.expose()).await.unwrap();
+        assert!(is_wrong(playback.authenticate(spare.access.secret.expose(), NOW).await));
+        // Bob ends what he allowed: both tokens of it.
+        let third = agree(&playback, &bob, &app, "streaming").await;
+        assert!(playback.authenticate(third.access.secret.expose(), NOW).await.is_ok());
+        playback.revoke(&bob, third.refresh.token.id).await.unwrap();
+        assert!(is_wrong(playback.authenticate(third.access.secret.expose(), NOW).await));
+        // With the program goes everything that anybody gave it.
+        assert!(playback.authenticate(given.access.secret.expose(), NOW).await.is_ok());
+        playback.remove_client(&ada, app.client.id).await.unwrap();
+        for secret in [&own.secret, &given.access.secret] {
+            assert!(is_wrong(playback.authenticate(secret.expose(), NOW).await));
+        }
+        assert!(matches!(playback.client(app.client.id.as_str()).await, Err(Error::OAuth(Refusal::CLIENT))));
     })
     .await;
 }
@@ -191,7 +288,7 @@ async fn who_must_change_the_password_can_do_that_and_nothing_else() {
             playback.set_plan(&admin, &made.name, Plan::Free).await.err(),
             playback.make_app_password(&admin, text("phone"), NOW).await.err(),
             playback.make_api_key(&admin, Scopes::all(), text("script"), NOW).await.err(),
-            playback.authorize(&admin, Scopes::all(), text("app"), NOW).await.err(),
+            playback.register_client(&admin, text("app"), vec![], true, NOW).await.err(),
         ];
         assert!(refused.iter().all(|error| matches!(error, Some(Error::NotAllowed(_)))), "{refused:?}");
         playback.change_password(&admin, made.password.expose(), "my own words", address(1), NOW).await.unwrap();
@@ -254,7 +351,9 @@ async fn a_thief_of_the_database_finds_no_secret() {
     let ada = playback.authenticate(session.secret.expose(), NOW).await.unwrap();
     let key = playback.make_api_key(&ada, Scopes::all(), text("script"), NOW).await.unwrap();
     let password = playback.make_app_password(&ada, text("phone"), NOW).await.unwrap();
-    let oauth = playback.authorize(&ada, Scopes::all(), text("app"), NOW).await.unwrap();
+    let app = register(&playback, &ada, true).await;
+    let code = playback.consent(&ada, &wish(&app.client, "streaming"), NOW).await.unwrap();
+    let oauth = agree(&playback, &ada, &app, "streaming").await;
     let admin = playback.first_start(&UserName::parse("root").unwrap(), NOW).await.unwrap().unwrap();
     assert!(playback.authenticate_md5("ada", &proof(password.secret.expose()), NOW).await.is_ok());
     playback.close().await;
@@ -264,6 +363,8 @@ async fn a_thief_of_the_database_finds_no_secret() {
         session.secret.expose(),
         key.secret.expose(),
         password.secret.expose(),
+        app.secret.as_ref().unwrap().expose(),
+        code.expose(),
         oauth.access.secret.expose(),
         oauth.refresh.secret.expose(),
         admin.password.expose(),

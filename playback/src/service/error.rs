@@ -46,6 +46,9 @@ pub enum Error {
     /// It changed at the same moment: read it again.
     #[error("it was changed at the same moment")]
     Conflict,
+    /// OAuth says no, in its own words.
+    #[error(transparent)]
+    OAuth(#[from] crate::oauth::Refusal),
     /// A queue is none.
     #[error(transparent)]
     Queue(#[from] QueueRefusal),
@@ -75,6 +78,7 @@ impl Error {
             Error::TokensFull => "too-many-credentials",
             Error::NotFound => "not-found",
             Error::Conflict => "conflict",
+            Error::OAuth(refusal) => refusal.code,
             Error::Queue(_) => "queue",
             Error::Refused(refusal) => refusal.slug(),
             Error::NoRandomness => "no-randomness",
@@ -96,6 +100,7 @@ impl Error {
             Error::TokensFull => "The account has too many credentials",
             Error::NotFound => "There is no such thing here",
             Error::Conflict => "It was changed at the same moment",
+            Error::OAuth(_) => "The program may not do this",
             Error::Queue(_) => "The queue cannot be used",
             Error::Refused(refusal) => refusal.title(),
             Error::NoRandomness => "The system gives no randomness",

@@ -7,7 +7,7 @@ use crate::account::DisplayName;
 use crate::caller::Caller;
 use crate::devices::{Device, SEEN_WRITTEN_EVERY_SECONDS};
 use crate::grant::{Asked, Edge, Grant, Listener, TrackFacts, decide, grant};
-use crate::plays::{Play, PlayKey, Start};
+use crate::plays::{PlayKey, Start};
 use crate::queue::{Queue, UnixMs};
 use crate::scope::Scope;
 use crate::uid::pseudonym;
@@ -58,9 +58,36 @@ impl Playback {
         }
         let settled = locked(&self.plays).settle(&key, start, now, random()?);
         if settled.is_news {
-            self.writer.play(key, Some(Play { id: settled.id, granted: now })).await;
+            self.writer.play(key, Some(settled.play)).await;
         }
-        Ok(settled.id)
+        Ok(settled.play.id)
+    }
+
+    /// A client that reports no more than that a track was heard says so, at half time or at the end. The play it
+    /// belongs to goes on until the track is over; None if none goes on, so that one listen is reported once.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn scrobbled(
+        &self,
+        caller: &Caller,
+        device: Option<&DisplayName>,
+        track: TrackId,
+        duration_ms: u64,
+        now: UnixSeconds,
+    ) -> Result<Option<PlaybackId>, Error> {
+        let client = device.unwrap_or(caller.client()).clone();
+        let key = PlayKey { account: caller.account().id, client, track };
+        if !locked(&self.plays).knows(&key, now)
+            && let Some(play) = self.store.play(&key).await?
+        {
+            locked(&self.plays).remember(key.clone(), play, now);
+        }
+        let heard = locked(&self.plays).heard(&key, duration_ms, now);
+        if let Some(play) = heard {
+            self.writer.play(key, Some(play)).await;
+        }
+        Ok(heard.map(|play| play.id))
     }
 
     /// The track was heard to its end on this device: hearing it once more is another play.

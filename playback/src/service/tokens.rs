@@ -161,7 +161,10 @@ impl Playback {
         let id = TokenId::from_random(random()?);
         let secret = Secret::app_password(&self.key, id);
         let issued = Issued::of(caller.account(), Kind::AppPassword, Scopes::player(), client, now, id, secret);
-        self.keep(issued, now).await
+        let kept = self.keep(issued, now).await;
+        // Those that were read a moment ago do not have it.
+        self.forget(caller.account());
+        kept
     }
 
     /// A key for one client program: as much of `scopes` as a player needs.
@@ -180,46 +183,6 @@ impl Playback {
         self.issue_to(caller.account(), Kind::ApiKey, scopes.and(Scopes::player()), client, now).await
     }
 
-    /// Access and refresh token for a program that the caller has agreed to: no more than the caller may, and never
-    /// changing or administering the account.
-    ///
-    /// # Errors
-    /// The credential does not allow it.
-    pub async fn authorize(
-        &self,
-        caller: &Caller,
-        scopes: Scopes,
-        client: DisplayName,
-        now: UnixSeconds,
-    ) -> Result<Renewed, Error> {
-        caller.may(Scope::Account)?;
-        self.may_issue(caller)?;
-        let scopes = scopes.and(caller.scopes()).and(Scopes::player());
-        let access = self.issue_to(caller.account(), Kind::Access, scopes, client.clone(), now).await?;
-        let refresh = self.issue_to(caller.account(), Kind::Refresh, scopes, client, now).await?;
-        Ok(Renewed { access, refresh })
-    }
-
-    /// Spends a refresh token: each is good for one exchange.
-    ///
-    /// # Errors
-    /// It is none, has expired, was revoked or was spent.
-    pub async fn refresh(&self, secret: &str, now: UnixSeconds) -> Result<Renewed, Error> {
-        let digest = Secret::present(secret).ok_or(Error::WrongCredential)?.digest();
-        let found = self.store.token(&digest).await?;
-        let good = found.filter(|(token, _)| token.admits(&digest, now) && token.kind == Kind::Refresh);
-        let (spent, account) = good.ok_or(Error::WrongCredential)?;
-        let of = |kind| {
-            Ok::<_, Error>(Issued::new(&account, kind, spent.scopes, spent.client.clone(), now, random()?, random()?))
-        };
-        let (access, refresh) = (of(Kind::Access)?, of(Kind::Refresh)?);
-        let new = [access.token.clone(), refresh.token.clone()];
-        match self.store.exchange_token(spent.id, &new, now).await? {
-            true => Ok(Renewed { access, refresh }),
-            false => Err(Error::WrongCredential),
-        }
-    }
-
     /// The credentials of the caller's account, oldest first. No secrets: nobody has them any more.
     ///
     /// # Errors
@@ -229,7 +192,7 @@ impl Playback {
         Ok(self.store.tokens(caller.account().id).await?)
     }
 
-    /// Ends a credential of the caller's account, at once.
+    /// Ends a credential of the caller's account, at once, and with it all that came of the same consent.
     ///
     /// # Errors
     /// The account has none of that id, or the credential in use does not allow it.
@@ -275,7 +238,7 @@ impl Playback {
     }
 
     /// Who must change his password gets no other credentials: they would outlive the change.
-    fn may_issue(&self, caller: &Caller) -> Result<(), Error> {
+    pub(super) fn may_issue(&self, caller: &Caller) -> Result<(), Error> {
         match caller.account().must_change_password {
             true => Err(crate::caller::NotAllowed(Scope::Streaming).into()),
             false => Ok(()),

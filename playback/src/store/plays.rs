@@ -18,7 +18,7 @@ impl Store {
     /// # Errors
     /// The database refuses.
     pub async fn play(&self, key: &PlayKey) -> Result<Option<Play>, Error> {
-        let sql = "SELECT playback, granted FROM current_plays WHERE account = $1 AND client = $2 AND track = $3";
+        let sql = "SELECT playback, begun, granted, ends FROM current_plays WHERE account = $1 AND client = $2 AND track = $3";
         let values = vec![key.account.as_str().into(), key.client.as_str().into(), key.track.as_str().into()];
         self.database.row(sql, values).await?.as_ref().map(play).transpose()
     }
@@ -29,16 +29,21 @@ impl Store {
     /// The database refuses.
     pub async fn write_plays(&self, plays: &BTreeMap<PlayKey, Option<Play>>) -> Result<(), Error> {
         let insert = Insert {
-            head: "INSERT INTO current_plays (account, client, track, playback, granted)",
-            width: 5,
+            head: "INSERT INTO current_plays (account, client, track, playback, begun, granted, ends)",
+            width: 7,
             tail: "ON CONFLICT (account, client, track) DO UPDATE SET playback = excluded.playback, \
-                   granted = excluded.granted",
+                   begun = excluded.begun, granted = excluded.granted, ends = excluded.ends",
         };
         let (mut rows, mut ended) = (Vec::new(), Vec::new());
         for (key, play) in plays {
             let key: [Value; 3] = [key.account.as_str().into(), key.client.as_str().into(), key.track.as_str().into()];
             match play {
-                Some(play) => rows.extend(key.into_iter().chain([play.id.as_str().into(), play.granted.0.into()])),
+                Some(play) => rows.extend(key.into_iter().chain([
+                    play.id.as_str().into(),
+                    play.begun.0.into(),
+                    play.granted.0.into(),
+                    play.ends.map(|ends| ends.0).into(),
+                ])),
                 None => ended.extend(key),
             }
         }
@@ -63,5 +68,10 @@ impl Store {
 
 fn play(row: &Row) -> Result<Play, Error> {
     let id = parsed(row, 0, |text| PlaybackId::parse(text).ok())?;
-    Ok(Play { id, granted: UnixSeconds(row.get(1)?) })
+    Ok(Play {
+        id,
+        begun: UnixSeconds(row.get(1)?),
+        granted: UnixSeconds(row.get(2)?),
+        ends: row.get::<Option<u64>>(3)?.map(UnixSeconds),
+    })
 }

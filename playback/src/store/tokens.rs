@@ -6,13 +6,13 @@ use needledrop_core::{AccountId, TokenId, UnixSeconds};
 use needledrop_database::{Error, Row, Transaction};
 
 use super::read::{damaged, parsed};
-use super::{Store, accounts};
+use super::{Store, accounts, oauth};
 use crate::account::{Account, DisplayName, UserName};
 use crate::scope::Scopes;
 use crate::token::{Digest, Kind, TOKENS_MAX, Token};
 
 /// How many columns a token has, as [`token`] reads them.
-const COLUMNS: usize = 9;
+pub(super) const COLUMNS: usize = 9;
 
 /// The account has as many credentials of its own making as it may have: it must revoke one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,27 +33,6 @@ impl Store {
             transaction.commit().await?;
         }
         Ok(added)
-    }
-
-    /// Ends a refresh token and adds what comes in its place; false if another has taken it before.
-    ///
-    /// # Errors
-    /// The database refuses.
-    pub async fn exchange_token(&self, spent: TokenId, new: &[Token], now: UnixSeconds) -> Result<bool, Error> {
-        let mut transaction = self.database.transaction().await?;
-        transaction.exclusive("playback tokens").await?;
-        let sql = "DELETE FROM account_tokens WHERE id = $1";
-        if transaction.execute(sql, vec![spent.as_str().into()]).await? == 0 {
-            return Ok(false);
-        }
-        for token in new {
-            if make_room(&mut transaction, token.account, token.kind, now).await?.is_err() {
-                return Ok(false);
-            }
-            insert(&mut transaction, token).await?;
-        }
-        transaction.commit().await?;
-        Ok(true)
     }
 
     /// The token of this digest with its account; whether it is still good is for the caller to say.
@@ -92,13 +71,23 @@ impl Store {
         self.database.rows(sql, vec![account.as_str().into()]).await?.iter().map(token).collect()
     }
 
-    /// Ends a token of this account; false if the account has none of that id.
+    /// Ends a token of this account, and those of the same consent; false if the account has none of that id.
     ///
     /// # Errors
     /// The database refuses.
     pub async fn revoke_token(&self, account: AccountId, id: TokenId) -> Result<bool, Error> {
+        let mut transaction = self.database.transaction().await?;
+        let sql = "SELECT family FROM oauth_tokens WHERE token = $1";
+        let family = transaction.row(sql, vec![id.as_str().into()]).await?;
+        let family = family.map(|row| parsed(&row, 0, |text| TokenId::parse(text).ok())).transpose()?;
         let sql = "DELETE FROM account_tokens WHERE id = $1 AND account = $2";
-        Ok(self.database.execute(sql, vec![id.as_str().into(), account.as_str().into()]).await? == 1)
+        let values = vec![id.as_str().into(), account.as_str().into()];
+        let ended = transaction.execute(sql, values).await? == 1;
+        if let (true, Some(family)) = (ended, family) {
+            oauth::end_family(&mut transaction, family).await?;
+        }
+        transaction.commit().await?;
+        Ok(ended)
     }
 
     /// Writes down when tokens were used, all at once.
@@ -126,10 +115,10 @@ impl Store {
 
 /// Kinds that are made without asking: the oldest makes room. The others were given to a program by hand.
 fn is_transient(kind: Kind) -> bool {
-    matches!(kind, Kind::Session | Kind::Access | Kind::Refresh)
+    matches!(kind, Kind::Session | Kind::Access | Kind::Refresh | Kind::Client)
 }
 
-async fn make_room(
+pub(super) async fn make_room(
     transaction: &mut Transaction,
     account: AccountId,
     kind: Kind,
@@ -173,12 +162,13 @@ pub(super) async fn end_sessions(
     account: AccountId,
     keep: Option<TokenId>,
 ) -> Result<(), Error> {
-    let sql = "DELETE FROM account_tokens WHERE account = $1 AND id <> $2 AND kind IN ('session', 'access', 'refresh')";
+    let sql = "DELETE FROM account_tokens WHERE account = $1 AND id <> $2 \
+               AND kind IN ('session', 'access', 'refresh', 'client')";
     let keep = keep.map_or(String::new(), |id| id.to_string());
     transaction.execute(sql, vec![account.as_str().into(), keep.into()]).await.map(drop)
 }
 
-fn with_account(row: &Row) -> Result<(Token, Account), Error> {
+pub(super) fn with_account(row: &Row) -> Result<(Token, Account), Error> {
     Ok((token(row)?, accounts::account(row, COLUMNS)?))
 }
 

@@ -9,8 +9,11 @@ use needledrop_catalog::model::TrackRendition;
 use needledrop_core::{KeyId, Keyring, Rendition, Rev, Secret, TrackId, UnixSeconds};
 use needledrop_database::Database;
 use needledrop_playback::grant::EdgeBase;
+use needledrop_playback::oauth::{self, Client, RedirectUri, Wish};
+use needledrop_playback::service::{Proof, Registered};
+use needledrop_playback::token::Secret as Credential;
 use needledrop_playback::{
-    Ask, Asked, Caller, DisplayName, Edge, Error, Issued, Playback, ServerKey, SignUp, Start, TrackFacts,
+    Ask, Asked, Caller, DisplayName, Edge, Error, Issued, Playback, Renewed, ServerKey, SignUp, Start, TrackFacts,
 };
 
 pub const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
@@ -38,6 +41,41 @@ pub async fn sign_up(playback: &Playback, name: &str) -> Result<Issued, Error> {
 pub async fn arrive(playback: &Playback, name: &str) -> Arc<Caller> {
     let issued = sign_up(playback, name).await.unwrap();
     playback.authenticate(issued.secret.expose(), NOW).await.unwrap()
+}
+
+/// The verifier and challenge of RFC 7636, appendix B.
+pub const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+pub const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+pub const REDIRECT: &str = "http://127.0.0.1/callback";
+
+/// Registers a program; public ones have no secret.
+pub async fn register(playback: &Playback, caller: &Caller, is_secret: bool) -> Registered {
+    let redirect = RedirectUri::parse(REDIRECT).unwrap();
+    playback.register_client(caller, text("An app"), vec![redirect], is_secret, NOW).await.unwrap()
+}
+
+/// What the program asks for.
+pub fn wish(client: &Client, scope: &str) -> Wish {
+    let asked = oauth::Asked {
+        response_type: Some("code"),
+        scope: Some(scope),
+        challenge: Some(CHALLENGE),
+        method: Some("S256"),
+    };
+    let redirect = client.redirect(Some(REDIRECT)).unwrap();
+    Wish::read(client.clone(), redirect, true, asked).unwrap()
+}
+
+/// What a program proves itself with.
+pub fn proof_of(registered: &Registered) -> Proof<'_> {
+    Proof { client: registered.client.id.as_str(), secret: registered.secret.as_ref().map(Credential::expose) }
+}
+
+/// The whole way: somebody agrees, and the program exchanges its code.
+pub async fn agree(playback: &Playback, caller: &Caller, app: &Registered, scope: &str) -> Renewed {
+    let code = playback.consent(caller, &wish(&app.client, scope), NOW).await.unwrap();
+    let proof = proof_of(app);
+    playback.exchange_code(proof, code.expose(), Some(REDIRECT), Some(VERIFIER), NOW).await.unwrap()
 }
 
 /// A world with one edge and as many tracks as anybody wants.
