@@ -16,6 +16,7 @@ use needledrop_gateway::api::Counted;
 use needledrop_gateway::cors::Cors;
 use needledrop_gateway::limits::{self, Limits};
 use needledrop_gateway::ops::{Audit, Edge, Ops};
+use needledrop_gateway::subsonic::readings::Readings;
 use needledrop_gateway::{Documents, Gateway, House, Making};
 use needledrop_origin::record::TrackRecord;
 use needledrop_playback::{EdgeBase, Playback, ServerKey, UserName};
@@ -106,6 +107,7 @@ impl Services {
             keys,
             edges,
             counted: Counted::default(),
+            readings: Readings::default(),
             has_demo: wish.is_local,
             ops: ops.clone(),
             making,

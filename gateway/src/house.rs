@@ -7,6 +7,7 @@ use crate::cors::Cors;
 use crate::limits::Limits;
 use crate::making::Making;
 use crate::ops::Ops;
+use crate::subsonic::readings::Readings;
 use arc_swap::ArcSwap;
 use needledrop_catalog::Catalog;
 use needledrop_catalog::search::Index;
@@ -41,6 +42,8 @@ pub struct House {
     pub limits: Limits,
     /// Whose pages may call.
     pub cors: Cors,
+    /// Which state of a playlist each Subsonic program has read last.
+    pub readings: Readings,
 }
 
 /// The bases of the edges for one request, and the keys of this moment.

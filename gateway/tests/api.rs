@@ -17,6 +17,7 @@ use needledrop_gateway::api::routes::ROUTES;
 use needledrop_gateway::cors::Cors;
 use needledrop_gateway::limits::{Limits, Settings};
 use needledrop_gateway::ops::{Audit, Ops};
+use needledrop_gateway::subsonic::readings::Readings;
 use needledrop_gateway::{Gateway, House, Making};
 use needledrop_http::Request;
 use needledrop_playback::{DisplayName, Playback, Scopes, ServerKey, SignUp};
@@ -71,6 +72,7 @@ impl World {
             ))),
             edges: Vec::new(),
             counted: Counted::default(),
+            readings: Readings::default(),
             has_demo: true,
             ops: Arc::new(Ops::new(Vec::new(), Audit::open(database.database()).await.unwrap()).unwrap()),
             making: Arc::new(Making::new(false)),

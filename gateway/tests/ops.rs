@@ -18,6 +18,7 @@ use needledrop_gateway::cors::Cors;
 use needledrop_gateway::limits::{Limits, Settings};
 use needledrop_gateway::ops::audit::{AUDIT_MAX, Act, Deed, Outcome};
 use needledrop_gateway::ops::{Ask, Asking, Audit, Edge, EdgesError, Ops, Port, Said};
+use needledrop_gateway::subsonic::readings::Readings;
 use needledrop_gateway::{Gateway, House, Making};
 use needledrop_http::Request;
 use needledrop_playback::{Playback, ServerKey, SignUp, UserName};
@@ -114,6 +115,7 @@ impl World {
             edges: Vec::new(),
             has_demo: false,
             counted: Counted::default(),
+            readings: Readings::default(),
             ops: Arc::new(Ops::new(ports.collect(), Audit::open(database).await.unwrap()).unwrap()),
             making: Arc::new(Making::new(false)),
             limits: Limits::new(Settings::off()),

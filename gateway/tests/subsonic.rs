@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use base64ct::{Base64UrlUnpadded, Encoding};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
@@ -21,6 +22,7 @@ use needledrop_gateway::api::Counted;
 use needledrop_gateway::cors::Cors;
 use needledrop_gateway::limits::{Limits, Settings};
 use needledrop_gateway::ops::{Audit, Ops};
+use needledrop_gateway::subsonic::readings::Readings;
 use needledrop_gateway::{Documents, House, Making, subsonic};
 use needledrop_http::Request;
 use needledrop_playback::{DisplayName, EdgeBase, Playback, Scopes, ServerKey, SignUp};
@@ -138,6 +140,7 @@ impl World {
                 keys: Arc::new(ArcSwap::from_pointee(keys)),
                 edges: vec![EdgeBase::parse("https://edge.example").unwrap()],
                 counted: Counted::default(),
+                readings: Readings::default(),
                 has_demo: false,
                 ops: Arc::new(Ops::new(Vec::new(), Audit::open(database.database()).await.unwrap()).unwrap()),
                 making: Arc::new(Making::new(false)),
@@ -149,7 +152,11 @@ impl World {
     }
 
     async fn send(&self, request: Request) -> (StatusCode, Option<String>, String) {
-        let response = subsonic::answer(&self.house, &request, NOW).await;
+        self.send_at(request, NOW).await
+    }
+
+    async fn send_at(&self, request: Request, now: UnixSeconds) -> (StatusCode, Option<String>, String) {
+        let response = subsonic::answer(&self.house, &request, now).await;
         let place = response.headers().get(LOCATION).map(|place| place.to_str().unwrap().to_owned());
         let status = response.status();
         let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -293,6 +300,9 @@ async fn every_call_is_answered_in_xml_by_the_schema_and_in_json() {
         (format!("getSimilarSongs2?id=ar-{artist}"), "similarSongs2"),
         ("search3?query=".into(), "searchResult3"),
         ("search3?query=zed".into(), "searchResult3"),
+        ("search2?query=zed".into(), "searchResult2"),
+        ("getRandomSongs?genre=Drone+%26+Bass&fromYear=2024&toYear=2024".into(), "randomSongs"),
+        ("getRandomSongs?fromYear=2000".into(), "randomSongs"),
         (format!("scrobble?id=tr-{track}&submission=false"), ""),
         (format!("getPlaylist?id={list}"), "playlist"),
         (format!("updatePlaylist?playlistId={list}&name=%3Cx%3E&comment=c&public=true&songIndexToRemove=0"), ""),
@@ -421,8 +431,20 @@ async fn a_stream_leads_to_the_edge_and_keeps_its_play_until_it_was_heard() {
     assert!(place.starts_with(&format!("https://edge.example/tracks/{}/", track_id(1))), "{place}");
     assert!(place.contains("/96.m4a?"), "{place}");
     assert_eq!(play(&world.place(&call).await), play(&place), "a seek");
-    assert!(world.xml(&format!("scrobble?id=tr-{}", track_id(1))).await.contains("\"ok\""));
-    assert_ne!(play(&world.place(&call).await), play(&place), "once more");
+    // At half time: the track counts once, and goes on.
+    for _ in 0..2 {
+        assert!(world.xml(&format!("scrobble?id=tr-{}", track_id(1))).await.contains("\"ok\""));
+    }
+    assert_eq!(world.json(&format!("getSong?id={}", track_id(1))).await["song"]["playCount"], 1);
+    let at = async |seconds| {
+        let request = Request::local(Method::GET, &world.target(&call));
+        world.send_at(request, NOW.plus(seconds)).await.1.unwrap()
+    };
+    assert_eq!(play(&at(200).await), play(&place), "a seek after it");
+    assert_ne!(play(&at(201).await), play(&place), "once more");
+    // What was never streamed from here does not count.
+    assert!(world.xml(&format!("scrobble?id=tr-{}", track_id(3))).await.contains("\"ok\""));
+    assert_eq!(world.json(&format!("getSong?id={}", track_id(3))).await["song"]["playCount"], 0);
     let cover = world.place(&format!("getCoverArt?id=al-{}&size=200", release_id(1))).await;
     assert_eq!(cover, format!("https://edge.example/art/{}/300.jpg", "a".repeat(22)));
     let offset = world.xml(&format!("stream?id=tr-{}&timeOffset=30", track_id(1))).await;
@@ -446,5 +468,65 @@ async fn forms_are_read_and_odd_requests_are_refused() {
     }
     assert!(world.xml("getVideos").await.contains("<error code=\"0\""));
     assert!(world.xml("getSong").await.contains("<error code=\"10\""));
+    world.database.close().await;
+}
+
+#[tokio::test]
+async fn the_next_track_is_that_of_the_queue_or_of_the_album() {
+    let world = World::new().await;
+    let next = |place: String| {
+        let claim = place.split("&next=").nth(1).map(|rest| rest.split('&').next().unwrap().to_owned());
+        let bytes = claim.map(|claim| Base64UrlUnpadded::decode_vec(&claim).unwrap());
+        bytes.map(|bytes| String::from_utf8(bytes).unwrap()).unwrap_or_default()
+    };
+    let call = |n: u8| format!("stream?id=tr-{}", track_id(n));
+    let of_album = next(world.place(&call(1)).await);
+    assert!(of_album.contains(track_id(2).as_str()), "{of_album}");
+    assert_eq!(next(world.place(&call(2)).await), "", "the album ends");
+    let (one, three) = (track_id(1), track_id(3));
+    assert!(world.xml(&format!("savePlayQueue?id=tr-{one}&id=tr-{three}&current=tr-{one}")).await.contains("\"ok\""));
+    let of_queue = next(world.place(&call(1)).await);
+    assert!(of_queue.contains(three.as_str()), "{of_queue}");
+    world.database.close().await;
+}
+
+#[tokio::test]
+async fn what_has_no_cover_has_a_picture() {
+    let world = World::new().await;
+    let without = Release { art: None, id: release_id(9), ..release(2) };
+    world.house.catalog.apply(vec![Change::Release(without)]).await.unwrap();
+    let shown = world.json("getAlbumList2?type=alphabeticalByName&size=500").await["albumList2"]["album"].take();
+    assert!(shown.as_array().unwrap().iter().all(|album| album["coverArt"].is_string()), "{shown}");
+    let request = Request::local(Method::GET, &world.target(&format!("getCoverArt?id=al-{}&size=64", release_id(9))));
+    let response = subsonic::answer(&world.house, &request, NOW).await;
+    assert_eq!((response.status(), &response.headers()[CONTENT_TYPE]), (StatusCode::OK, &"image/png".parse().unwrap()));
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(bytes.starts_with(b"\x89PNG"));
+    world.database.close().await;
+}
+
+#[tokio::test]
+async fn a_list_that_comes_back_is_merged_with_what_others_did() {
+    let world = World::new().await;
+    let song = |n: u8| format!("&songId=tr-{}", track_id(n));
+    let made = world.json(&format!("createPlaylist?name=x{}{}", song(1), song(2))).await;
+    let list = made["playlist"]["id"].as_str().unwrap().to_owned();
+    let phone = async |call: String| {
+        let target = world.target(&call).replace("c=test", "c=phone");
+        serde_json::from_str::<Value>(&world.get(&format!("{target}&f=json")).await).unwrap()["subsonic-response"]
+            .take()
+    };
+    phone(format!("getPlaylist?id={list}")).await;
+    assert_eq!(
+        world.json(&format!("updatePlaylist?playlistId={list}&songIdToAdd={}", track_id(3))).await["status"],
+        "ok"
+    );
+    // The phone turns round what it knows: the third stays.
+    let whole = phone(format!("createPlaylist?playlistId={list}{}{}", song(2), song(1))).await["playlist"].take();
+    let ids: Vec<_> = whole["entry"].as_array().unwrap().iter().map(|entry| entry["id"].clone()).collect();
+    assert_eq!(ids, [2, 3, 1].map(|n| Value::from(format!("tr-{}", track_id(n)))));
+    // What it read then is what it changes now.
+    let whole = phone(format!("createPlaylist?playlistId={list}{}", song(3))).await["playlist"].take();
+    assert_eq!(whole["songCount"], 1, "{whole}");
     world.database.close().await;
 }

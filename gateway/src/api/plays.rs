@@ -7,6 +7,7 @@ use std::collections::{HashSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 
 use needledrop_catalog::Change;
+use needledrop_catalog::model::Track;
 use needledrop_catalog::search::{DocId, Kind};
 use needledrop_core::{PlaybackId, Problem, TrackId};
 use needledrop_playback::{Caller, Scope};
@@ -15,6 +16,7 @@ use serde::Deserialize;
 use super::whole::Whole;
 use super::{Call, at_most, no_such};
 use crate::answer::{Answer, Reply, failed, refused};
+use crate::house::House;
 
 /// Stretches that one report may have: the player keeps at most 200.
 const INTERVALS_MAX: usize = 1_000;
@@ -46,6 +48,19 @@ impl Counted {
     }
 }
 
+impl House {
+    /// Counts a play towards the popularity of its track, once.
+    pub(crate) async fn count(&self, track: &Track, play: PlaybackId) -> Result<(), needledrop_catalog::store::Error> {
+        if !self.counted.is_new(play) {
+            return Ok(());
+        }
+        self.catalog.apply(vec![Change::Plays { track: track.id, added: 1 }]).await?;
+        // The next search ranks by it.
+        self.index.set_plays(Kind::Track, &DocId::from(track.id), track.plays + 1);
+        Ok(())
+    }
+}
+
 #[derive(Deserialize)]
 struct Heard {
     playback_id: PlaybackId,
@@ -68,11 +83,8 @@ pub(super) async fn report(call: &Call<'_>, caller: &Caller) -> Reply {
     let house = call.house;
     let track = house.catalog.track(heard.track).await.map_err(|error| failed(&error))?;
     let track = track.ok_or_else(|| no_such("track"))?;
-    if is_play(intervals, track.duration_ms) && house.counted.is_new(heard.playback_id) {
-        let plays = Change::Plays { track: track.id, added: 1 };
-        house.catalog.apply(vec![plays]).await.map_err(|error| failed(&error))?;
-        // The next search ranks by it.
-        house.index.set_plays(Kind::Track, &DocId::from(track.id), track.plays + 1);
+    if is_play(intervals, track.duration_ms) {
+        house.count(&track, heard.playback_id).await.map_err(|error| failed(&error))?;
     }
     if heard.ended {
         house.playback.heard(caller, None, track.id).await;

@@ -1,11 +1,9 @@
 //! Walking through the library: folders, artists, releases, tracks, and what is said about them.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use needledrop_catalog::model::Artist;
-use needledrop_catalog::store::{ArtistList, At, PAGE_MAX, ReleaseList, TrackList};
-use needledrop_core::ArtistId;
+use needledrop_catalog::store::{ArtistList, PAGE_MAX, ReleaseList, TrackList};
 use needledrop_playlist::Thing;
 
 use super::failure::Failure;
@@ -15,9 +13,6 @@ use super::{Call, Reply, shapes, tree};
 
 /// The one folder: the whole library.
 const FOLDER: u32 = 0;
-
-/// Releases of which one answer with every artist counts: beyond, artists show fewer than they have.
-const COUNTED_MAX: usize = 100_000;
 
 /// Most similar artists.
 const SIMILAR_MAX: u64 = 50;
@@ -29,7 +24,7 @@ pub(super) fn music_folders() -> Reply {
 
 pub(super) async fn artists(call: &Call<'_>) -> Reply {
     let artists = call.all_artists().await?;
-    let counts = counts(call).await?;
+    let counts = call.house.catalog.releases_by_artist().await?;
     let marks = marks_of(call, &artists).await?;
     let element = |artist: &Artist| shapes::artist(artist, counts.get(&artist.id).copied().unwrap_or_default(), &marks);
     tree("artists", Element::new().with("ignoredArticles", "").many("index", indexed(&artists, element)))
@@ -44,15 +39,7 @@ pub(super) async fn indexes(call: &Call<'_>) -> Reply {
     }
     let artists = call.all_artists().await?;
     let marks = marks_of(call, &artists).await?;
-    let element = |artist: &Artist| {
-        let mark = marks.get(&Thing::Artist(artist.id)).copied().unwrap_or_default();
-        Element::new()
-            .with("id", Named::Artist(artist.id).to_string())
-            .with("name", artist.name.as_str())
-            .maybe("starred", mark.starred)
-            .maybe("userRating", mark.rating.map(|rating| rating.value()))
-    };
-    tree("indexes", whole.many("index", indexed(&artists, element)))
+    tree("indexes", whole.many("index", indexed(&artists, |artist| shapes::folder(artist, &marks))))
 }
 
 /// Artists below the first letter of their sort names; what begins with no letter stands below `#`.
@@ -78,23 +65,6 @@ fn letter(name: &str) -> String {
 async fn marks_of(call: &Call<'_>, artists: &[Arc<Artist>]) -> Result<shapes::Marks, Failure> {
     let things: Vec<Thing> = artists.iter().map(|artist| Thing::Artist(artist.id)).collect();
     shapes::marks(call, &things).await
-}
-
-/// How many releases each artist has: one walk over all releases instead of a question for each artist.
-async fn counts(call: &Call<'_>) -> Result<HashMap<ArtistId, u64>, Failure> {
-    let mut counts = HashMap::new();
-    let (mut at, mut seen) = (At::Offset(0), 0);
-    loop {
-        let page = call.house.catalog.list_releases(&ReleaseList::ByName, &at, PAGE_MAX).await?;
-        seen += page.items.len();
-        for artist in page.items.iter().flat_map(|release| &release.artists) {
-            *counts.entry(artist.id).or_default() += 1;
-        }
-        match page.next {
-            Some(next) if seen < COUNTED_MAX => at = At::After(next),
-            _ => return Ok(counts),
-        }
-    }
 }
 
 pub(super) async fn artist(call: &Call<'_>) -> Reply {

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use needledrop_catalog::model::{Track, Window};
-use needledrop_core::{Codec, Kbps};
+use needledrop_catalog::store::{PAGE_MAX, TrackList};
+use needledrop_core::{Codec, Kbps, TrackId};
 use needledrop_playback::{Ask, Asked, DisplayName, Start, TrackFacts};
 
 use super::failure::Failure;
 use super::params::Named;
-use super::{Call, Reply, Said, done};
+use super::{Call, Reply, Said, done, sleeve};
 
 /// Sizes that artwork is made in, in pixels of the longest side.
 const ART_PX: [u64; 3] = [64, 300, 640];
@@ -22,9 +23,14 @@ pub(super) async fn stream(call: &Call<'_>) -> Reply {
     let track = call.the_track(id).await?;
     let windows = call.house.catalog.windows(id).await?;
     let device = device(call);
+    let next = next(call, &track).await?;
+    let next_windows = match &next {
+        Some(next) => call.house.catalog.windows(next.id).await?,
+        None => Vec::new(),
+    };
     let ask = Ask {
         track: facts(&track, &windows),
-        next: None,
+        next: next.as_ref().map(|next| facts(next, &next_windows)),
         asked: asked(call)?,
         start: Start::Resume,
         device: device.as_ref(),
@@ -33,6 +39,26 @@ pub(super) async fn stream(call: &Call<'_>) -> Reply {
     let granted = call.house.playback.grant(call.caller, &ask, &edges.list(), call.now).await?;
     let first = granted.urls.into_iter().next().expect("a grant has at least one URL");
     Ok(Said::Elsewhere(first))
+}
+
+/// What plays next, so that the edge has its beginning in time: the track after this one in the saved play queue, else
+/// the one after it on its release.
+async fn next(call: &Call<'_>, track: &Track) -> Result<Option<Arc<Track>>, Failure> {
+    if let Some(queue) = call.house.playback.queue(call.caller).await?
+        && let Some(id) = after(&queue.items, queue.index as usize, track.id)
+    {
+        return Ok(call.house.catalog.track(id).await?);
+    }
+    let items = call.tracks_of(&TrackList::OnRelease(track.release.id), 0, PAGE_MAX).await?;
+    let place = items.iter().position(|item| item.id == track.id);
+    Ok(place.and_then(|place| items.get(place + 1).cloned()))
+}
+
+/// What follows a track in the queue: from the place that was saved on, since a track may be in it twice.
+fn after(items: &[TrackId], index: usize, track: TrackId) -> Option<TrackId> {
+    let from = |start: usize| items.iter().skip(start).position(|item| *item == track).map(|place| start + place);
+    let place = from(index).or_else(|| from(0))?;
+    items.get(place + 1).copied()
 }
 
 /// The program that asks: two programs with one app password play on their own.
@@ -62,37 +88,52 @@ fn at_most(kbps: u64) -> Option<Kbps> {
     }
 }
 
-/// `submission=true` says that the track was heard: hearing it once more is another play, with another playback id.
-/// Without, it says what is playing now, of which nothing is kept.
+/// `submission=true` says that the track was heard, as some programs do at half time and some at the end. It counts once
+/// for the play that the track was streamed under, and a play that nobody has does not count: what was never streamed
+/// from here was not heard from here. Without, it says what is playing now, of which nothing is kept.
 pub(super) async fn scrobble(call: &Call<'_>) -> Reply {
     call.params.required("id")?;
     let is_heard = call.params.is_set("submission")?.unwrap_or(true);
     let device = device(call);
     for text in call.params.all("id") {
         let Named::Track(id) = Named::parse(text)? else { return Err(Failure::not_found()) };
-        call.the_track(id).await?;
-        if is_heard {
-            call.house.playback.heard(call.caller, device.as_ref(), id).await;
+        let track = call.the_track(id).await?;
+        if !is_heard {
+            continue;
+        }
+        let playback = &call.house.playback;
+        let play = playback.scrobbled(call.caller, device.as_ref(), id, track.duration_ms, call.now).await?;
+        if let Some(play) = play {
+            call.house.count(&track, play).await?;
         }
     }
     done()
 }
 
-/// The smallest picture that is large enough.
+/// The smallest picture that is large enough; one of our own where there is none.
 pub(super) async fn cover_art(call: &Call<'_>) -> Reply {
     let size = call.params.number("size", u64::from(u32::MAX), 640)?;
-    let art = match Named::parse(call.params.required("id")?)? {
+    let named = Named::parse(call.params.required("id")?)?;
+    let art = match named {
         Named::Artist(id) => call.the_artist(id).await?.art.clone(),
         Named::Release(id) => call.the_release(id).await?.art.clone(),
         Named::Track(id) => call.the_track(id).await?.release.art.clone(),
         Named::Playlist(id) => playlist_art(call, id).await?,
     };
-    let art = art.filter(|art| art.bytes().all(|byte| byte.is_ascii_alphanumeric())).ok_or_else(Failure::not_found)?;
+    let Some(art) = art.filter(|art| art.bytes().all(|byte| byte.is_ascii_alphanumeric())) else {
+        return blank(named, size).await;
+    };
     let px = ART_PX.into_iter().find(|px| *px >= size).unwrap_or(ART_PX[2]);
     let edges = call.house.edges(call.request).map_err(|said| Failure::other(said.title))?;
     let list = edges.list();
     let base = list.first().ok_or_else(Failure::not_found)?.base.as_str();
     Ok(Said::Elsewhere(format!("{base}/art/{art}/{px}.jpg")))
+}
+
+/// Drawn off the reactor: a few milliseconds of arithmetic.
+async fn blank(named: Named, size: u64) -> Reply {
+    let drawn = tokio::task::spawn_blocking(move || sleeve::png_of(&named.to_string(), size)).await;
+    drawn.map(Said::Picture).map_err(|_| Failure::other("The picture could not be drawn"))
 }
 
 /// That of the first track that has one.
@@ -106,6 +147,15 @@ async fn playlist_art(call: &Call<'_>, id: needledrop_core::PlaylistId) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_follows_in_the_queue_is_next() {
+        let [a, b, c] = [1, 2, 3].map(|n| TrackId::from_random([n; 16]));
+        assert_eq!(after(&[a, b, a, c], 0, a), Some(b));
+        assert_eq!(after(&[a, b, a, c], 1, a), Some(c), "the second time");
+        assert_eq!(after(&[a, b], 1, a), Some(b), "behind what was saved");
+        assert_eq!((after(&[a, b], 0, b), after(&[a, b], 0, c)), (None, None));
+    }
 
     #[test]
     fn a_bitrate_is_at_most_what_was_asked_for() {

@@ -17,8 +17,10 @@ mod media;
 mod params;
 mod playlists;
 mod queue;
+pub mod readings;
 pub mod response;
 mod shapes;
+mod sleeve;
 mod system;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS};
@@ -65,6 +67,8 @@ enum Said {
     Elsewhere(String),
     /// Too often.
     Held(Held),
+    /// A picture, as a PNG.
+    Picture(Vec<u8>),
 }
 
 type Reply = Result<Said, Failure>;
@@ -172,6 +176,7 @@ async fn said(house: &House, request: &Request, params: &Params<'_>, name: &str,
         "getSimilarSongs" => lists::similar_songs(&call, "similarSongs").await,
         "getSimilarSongs2" => lists::similar_songs(&call, "similarSongs2").await,
         "search3" => lists::search(&call).await,
+        "search2" => lists::search_of_folders(&call).await,
         "getLyrics" => browse::lyrics(),
         "getLyricsBySongId" => browse::lyrics_of_song(&call).await,
         "getCoverArt" => media::cover_art(&call).await,
@@ -214,6 +219,7 @@ fn written(form: &Form<'_>, said: Reply) -> Response<Body> {
     let root = match said {
         Ok(Said::Elsewhere(place)) => return elsewhere(&place),
         Ok(Said::Held(held)) => return held.response(),
+        Ok(Said::Picture(png)) => return picture(png),
         Ok(Said::Tree(None)) => root,
         Ok(Said::Tree(Some((name, element)))) => root.one(name, element),
         Ok(Said::Many(name, elements)) => root.many(name, elements),
@@ -239,6 +245,16 @@ fn written(form: &Form<'_>, said: Reply) -> Response<Body> {
 
 fn json(root: &Element) -> String {
     serde_json::json!({ "subsonic-response": root.json() }).to_string()
+}
+
+/// The same for a day: what has no cover seldom gets one.
+fn picture(png: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::full(png));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/png"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=86400"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
 }
 
 fn elsewhere(place: &str) -> Response<Body> {

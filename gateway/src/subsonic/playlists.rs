@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use needledrop_catalog::model::Track;
 use needledrop_core::{PlaylistId, TrackId};
+use needledrop_playback::DisplayName;
 use needledrop_playlist::{About, Change, Contents, ItemId, ListName, Playlist};
 
 use super::failure::Failure;
 use super::library::random;
 use super::params::Named;
+use super::readings::Reader;
 use super::response::Element;
 use super::{Call, Reply, done, shapes, tree};
 
@@ -32,12 +34,18 @@ async fn read(call: &Call<'_>, id: PlaylistId) -> Result<Shown, Failure> {
     shown(call, contents).await
 }
 
+/// Who reads which playlist.
+fn reader(call: &Call<'_>, playlist: PlaylistId) -> Reader {
+    // Bounded by what a name of a program is; two programs whose names agree so far are one.
+    let client = call.params.text("c").unwrap_or_default().chars().take(DisplayName::CHARS_MAX).collect();
+    Reader { token: call.caller.token(), client, playlist }
+}
+
 fn element(call: &Call<'_>, shown: &Shown) -> Element {
     let Shown { playlist, items } = shown;
     let account = call.caller.account();
     let id = Named::Playlist(playlist.id).to_string();
     let length_ms: u64 = items.iter().map(|(_, track)| track.duration_ms).sum();
-    let has_art = items.iter().take(20).any(|(_, track)| track.release.art.is_some());
     Element::new()
         .with("id", id.as_str())
         .with("name", playlist.name.as_str())
@@ -48,12 +56,14 @@ fn element(call: &Call<'_>, shown: &Shown) -> Element {
         .with("duration", length_ms.div_ceil(1_000))
         .with("created", playlist.created)
         .with("changed", playlist.changed)
-        .maybe("coverArt", has_art.then_some(id.as_str()))
+        .with("coverArt", id.as_str())
         .with("readonly", playlist.owner != account.id)
 }
 
 async fn whole(call: &Call<'_>, id: PlaylistId) -> Reply {
-    let shown = read(call, id).await?;
+    let contents = call.lists.get(call.caller.account().id, id).await?;
+    call.house.readings.read(reader(call, id), &contents);
+    let shown = shown(call, contents).await?;
     let tracks: Vec<Arc<Track>> = shown.items.iter().map(|(_, track)| track.clone()).collect();
     tree("playlist", element(call, &shown).many("entry", shapes::songs(call, &tracks).await?))
 }
@@ -109,7 +119,11 @@ pub(super) async fn create(call: &Call<'_>) -> Reply {
             if new_name.is_some() {
                 call.lists.rename(owner, id, Change { name: new_name, ..Change::default() }, call.now).await?;
             }
-            call.lists.replace_items(owner, id, &songs, None, call.now).await?;
+            // Others may have changed the list since this program read it: both changes hold.
+            match call.house.readings.last(&reader(call, id)) {
+                Some(base) => call.lists.merge_items(owner, id, &songs, &base, call.now).await?,
+                None => call.lists.replace_items(owner, id, &songs, None, call.now).await?,
+            };
             id
         }
         (None, Some(name)) => {

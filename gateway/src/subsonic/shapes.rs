@@ -59,9 +59,15 @@ pub(super) fn artist(artist: &Artist, albums: u64, marks: &Marks) -> Element {
     let element = Element::new()
         .with("id", id.as_str())
         .with("name", artist.name.as_str())
-        .maybe("coverArt", artist.art.as_ref().map(|_| id.as_str()))
+        .with("coverArt", id.as_str())
         .with("albumCount", albums)
         .with("sortName", artist.sort_name.as_str());
+    marked(element, marks.get(&Thing::Artist(artist.id)))
+}
+
+/// An artist as a folder.
+pub(super) fn folder(artist: &Artist, marks: &Marks) -> Element {
+    let element = Element::new().with("id", Named::Artist(artist.id).to_string()).with("name", artist.name.as_str());
     marked(element, marks.get(&Thing::Artist(artist.id)))
 }
 
@@ -74,7 +80,7 @@ pub(super) fn album(release: &Release, marks: &Marks) -> Element {
         .with("name", release.title.as_str())
         .with("artist", joined(&release.artists))
         .maybe("artistId", first.map(|artist| Named::Artist(artist.id).to_string()))
-        .maybe("coverArt", release.art.as_ref().map(|_| id.as_str()))
+        .with("coverArt", id.as_str())
         .with("songCount", release.tracks)
         .with("duration", release.duration_ms.div_ceil(1_000))
         .with("playCount", release.plays)
@@ -102,7 +108,7 @@ pub(super) fn directory(release: &Release, marks: &Marks) -> Element {
         .with("artist", joined(&release.artists))
         .maybe("year", release.date.map(|date| date.year))
         .maybe("genre", release.genres.first().map(String::as_str))
-        .maybe("coverArt", release.art.as_ref().map(|_| id.as_str()))
+        .with("coverArt", id.as_str())
         .with("playCount", release.plays)
         .with("created", UnixSeconds(release.added))
         .maybe("artistId", parent.as_deref());
@@ -124,7 +130,7 @@ pub(super) fn song(track: &Track, marks: &Marks) -> Element {
         .maybe("track", Some(track.track_no).filter(|number| *number > 0))
         .maybe("year", track.release.date.map(|date| date.year))
         .maybe("genre", track.genre.as_deref())
-        .maybe("coverArt", track.release.art.as_ref().map(|_| release.as_str()))
+        .with("coverArt", release.as_str())
         .maybe("size", best.map(|made| made.bytes))
         .maybe("contentType", codec.map(content_type))
         .maybe("suffix", codec.map(Codec::extension))
