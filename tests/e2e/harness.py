@@ -83,7 +83,7 @@ def get(url, headers=None, timeout=20):
 class Server:
     """A needledrop process and its log."""
 
-    def __init__(self, command, log):
+    def __init__(self, command, log, env=None):
         self.log = log
         self.file = open(log, "ab")
         self.process = subprocess.Popen(
@@ -92,6 +92,7 @@ class Server:
             stdout=self.file,
             stderr=subprocess.STDOUT,
             preexec_fn=die_with_parent,
+            env=env,
         )
 
     def tail(self):

