@@ -2,7 +2,9 @@
 //!
 //! Plain http is HTTP/1.1; https is HTTP/2 or HTTP/1.1 by ALPN, checked against roots of our choice and with our own
 //! client certificate where the origin asks for one. Connections are kept and shared. The client does not retry (but
-//! takes another connection for a request that a closing one never took), follow redirects, decode or cache: the edge owns these decisions.
+//! takes another connection for a request that a closing one never took), follow redirects, decode or cache: the edge
+//! owns these decisions. A client with an [`Outside`] goes to servers that strangers name: it connects only where that
+//! allows, anew for each request, and reads shorter heads.
 
 use std::fmt;
 use std::future::Future;
@@ -13,17 +15,21 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Uri;
 use http_body::{Frame, SizeHint};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::RootCertStore;
+use tokio::net::TcpStream;
 use tokio::time::{Sleep, sleep, timeout};
+use tower_service::Service;
 
 use crate::certificates::{CertificateError, read_pem_pair};
+use crate::outside::Outside;
 use crate::tls;
 
 /// Bytes an origin may send ahead per stream and per connection: 4 MiB is 320 Mbit/s at 100 ms.
@@ -32,6 +38,10 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 const FRAME_BYTES: u32 = 64 * 1024;
 /// Bytes of an answer's head: an origin is more trusted than a stranger, but not without bound.
 const HEAD_BYTES: u32 = 64 * 1024;
+/// The same of a stranger's: what browsers and proxies take without complaint.
+const STRANGE_HEAD_BYTES: u32 = 32 * 1024;
+/// What a stranger may send ahead: a feed is small, and nobody waits for the last bit of its speed.
+const STRANGE_WINDOW_BYTES: u32 = 256 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(20);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 
@@ -71,6 +81,9 @@ pub struct ClientConfig {
     pub idle_timeout: Duration,
     /// Unused connections kept per origin; HTTP/2 needs one.
     pub idle_connections: usize,
+    /// Where connections may go, if strangers say where. Nothing is kept open then: each request has a connection to an
+    /// address that was judged for it.
+    pub outside: Option<Arc<Outside>>,
 }
 
 impl Default for ClientConfig {
@@ -83,6 +96,7 @@ impl Default for ClientConfig {
             body_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             idle_connections: 64,
+            outside: None,
         }
     }
 }
@@ -107,7 +121,7 @@ pub enum ClientError {
     Protocol(String),
 }
 
-type Pool = legacy::Client<HttpsConnector<HttpConnector>, Empty<Bytes>>;
+type Pool = legacy::Client<HttpsConnector<Dialer>, Empty<Bytes>>;
 
 /// The client. Clones share connections.
 #[derive(Clone)]
@@ -120,17 +134,14 @@ pub struct Client {
 impl Client {
     /// Reads the certificates and makes a client; connects to nobody yet. Blocks on the files.
     pub fn new(config: &ClientConfig) -> Result<Self, ClientError> {
-        let mut tcp = HttpConnector::new();
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(config.connect_timeout));
         let connector = HttpsConnectorBuilder::new()
             .with_tls_config(tls_config(config)?)
             .https_or_http()
             .enable_http1()
             .enable_http2()
-            .wrap_connector(tcp);
-        let pool = legacy::Client::builder(TokioExecutor::new())
+            .wrap_connector(Dialer::new(config));
+        let mut builder = legacy::Client::builder(TokioExecutor::new());
+        builder
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(config.idle_timeout)
@@ -140,8 +151,16 @@ impl Client {
             .http2_max_frame_size(FRAME_BYTES)
             .http2_max_header_list_size(HEAD_BYTES)
             .http2_keep_alive_interval(PING_EVERY)
-            .http2_keep_alive_timeout(PONG_WITHIN)
-            .build(connector);
+            .http2_keep_alive_timeout(PONG_WITHIN);
+        if config.outside.is_some() {
+            builder
+                .pool_max_idle_per_host(0)
+                .http1_max_buf_size(STRANGE_HEAD_BYTES as usize)
+                .http2_max_header_list_size(STRANGE_HEAD_BYTES)
+                .http2_initial_stream_window_size(STRANGE_WINDOW_BYTES)
+                .http2_initial_connection_window_size(STRANGE_WINDOW_BYTES);
+        }
+        let pool = builder.build(connector);
         Ok(Self { pool, head_timeout: config.head_timeout, body_timeout: config.body_timeout })
     }
 
@@ -158,6 +177,62 @@ impl Client {
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+/// Who connects.
+#[derive(Clone)]
+enum Dialer {
+    /// To whatever the configuration names.
+    Anywhere(HttpConnector),
+    /// To what strangers name.
+    Outside(Arc<Outside>, Duration),
+}
+
+type Dialed = Result<TokioIo<TcpStream>, Box<dyn std::error::Error + Send + Sync>>;
+
+impl Dialer {
+    fn new(config: &ClientConfig) -> Self {
+        if let Some(outside) = &config.outside {
+            return Self::Outside(Arc::clone(outside), config.connect_timeout);
+        }
+        let mut tcp = HttpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(Some(config.connect_timeout));
+        Self::Anywhere(tcp)
+    }
+}
+
+impl Service<Uri> for Dialer {
+    type Response = TokioIo<TcpStream>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Dialed> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        match self {
+            Self::Anywhere(tcp) => tcp.poll_ready(cx).map_err(Into::into),
+            Self::Outside(..) => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        match self {
+            Self::Anywhere(tcp) => {
+                let connecting = tcp.call(to);
+                Box::pin(async move { Ok(connecting.await?) })
+            }
+            Self::Outside(outside, within) => {
+                let (outside, within) = (Arc::clone(outside), *within);
+                Box::pin(async move {
+                    let usual = if to.scheme_str() == Some("https") { 443 } else { 80 };
+                    let port = to.port_u16().unwrap_or(usual);
+                    let stream = outside.dial(to.host().unwrap_or_default(), port, within).await?;
+                    stream.set_nodelay(true)?;
+                    Ok(TokioIo::new(stream))
+                })
+            }
+        }
     }
 }
 

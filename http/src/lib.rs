@@ -14,7 +14,7 @@
 //! |---|---|
 //! | `hyper::server`, `hyper::service`, `hyper::Request` | `h1.rs` |
 //! | `hyper::body`, `hyper_util::rt` | `h1.rs`, `client.rs` |
-//! | `hyper_util::client`, `hyper_rustls`, `rustls_native_certs` | `client.rs` |
+//! | `hyper_util::client`, `hyper_rustls`, `rustls_native_certs`, `tower_service` | `client.rs` |
 //! | `h2` | `h2.rs` |
 //! | `h3`, `quinn_proto`, `quinn_udp` | `quic/` |
 //! | `rustls` | `tls.rs`, `certificates.rs`, `tickets.rs`, `doors.rs`, `client.rs`, `quic/` |
@@ -40,6 +40,7 @@ mod handshakes;
 mod limits;
 mod names;
 mod networks;
+pub mod outside;
 mod patience;
 mod proxy;
 mod quic;
@@ -62,6 +63,7 @@ pub use dev_certs::{DevCertError, DevCerts};
 pub use doors::{ClientAuth, ClientCa, Doors, DoorsConfig, DoorsError, KeyExchange};
 pub use exchange::{Handler, Response, problem};
 pub use limits::Limits;
+pub use outside::{Outside, Place, Unreachable};
 pub use receipt::{Delivered, End, Receipt};
 pub use request::{Peer, PeerIdentity, Protocol, Request};
 pub use running::{Drained, Running};
