@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 /// Longest description, in bytes: what feeds send as show notes, without their longest.
 pub const DESCRIPTION_BYTES_MAX: usize = 65_536;
+/// Longest URL, in bytes: what servers take as a request target.
+pub const URL_BYTES_MAX: usize = 8_192;
 /// Most artists, genres or aliases of one thing: an orchestra's soloists, not its members.
 pub const NAMES_MAX: usize = 64;
 /// Most credits, shares or windows of one recording: every country, both rights.
@@ -216,7 +218,9 @@ fn check_show(show: &Show) -> Result<(), Refusal> {
     name("a show's title", &show.title)?;
     text("a show's publisher", &show.publisher, NAME_BYTES_MAX)?;
     text("a show's description", &show.description, DESCRIPTION_BYTES_MAX)?;
-    optional("a feed", show.feed.as_deref())?;
+    url("a feed", show.feed.as_deref())?;
+    url("a link", show.link.as_deref())?;
+    url("an image", show.image.as_deref())?;
     optional("a language", show.language.as_deref())?;
     optional("art", show.art.as_deref())
 }
@@ -225,6 +229,9 @@ fn check_episode(episode: &Episode) -> Result<(), Refusal> {
     name("an episode's title", &episode.title)?;
     text("an episode's description", &episode.description, DESCRIPTION_BYTES_MAX)?;
     name("an episode's guid", &episode.guid)?;
+    optional("a media type", episode.media_type.as_deref())?;
+    url("a link", episode.link.as_deref())?;
+    url("an image", episode.image.as_deref())?;
     match &episode.enclosure {
         Some(enclosure) => text("an enclosure", enclosure, DESCRIPTION_BYTES_MAX),
         None => Ok(()),
@@ -257,6 +264,10 @@ fn name(field: &'static str, name: &str) -> Result<(), Refusal> {
 
 fn optional(field: &'static str, value: Option<&str>) -> Result<(), Refusal> {
     value.map_or(Ok(()), |value| text(field, value, NAME_BYTES_MAX))
+}
+
+fn url(field: &'static str, value: Option<&str>) -> Result<(), Refusal> {
+    value.map_or(Ok(()), |value| text(field, value, URL_BYTES_MAX))
 }
 
 fn text(field: &'static str, text: &str, bytes_max: usize) -> Result<(), Refusal> {

@@ -301,6 +301,15 @@ pub struct Show {
     /// The feed it comes from; None for our own.
     #[serde(default)]
     pub feed: Option<String>,
+    /// The publisher's page about it.
+    #[serde(default)]
+    pub link: Option<String>,
+    /// The publisher's picture, which stands elsewhere.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Not for everybody's ears, as the publisher says.
+    #[serde(default)]
+    pub is_explicit: bool,
     /// BCP 47.
     #[serde(default)]
     pub language: Option<String>,
@@ -331,6 +340,27 @@ pub struct Episode {
     /// The publisher's audio, for what is not in our vault.
     #[serde(default)]
     pub enclosure: Option<String>,
+    /// Its media type, as the publisher says.
+    #[serde(default)]
+    pub media_type: Option<String>,
+    /// Its bytes, as the publisher says.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+    /// The publisher's page about it.
+    #[serde(default)]
+    pub link: Option<String>,
+    /// A picture of its own, which stands elsewhere.
+    #[serde(default)]
+    pub image: Option<String>,
+    /// Not for everybody's ears, as the publisher says.
+    #[serde(default)]
+    pub is_explicit: bool,
+    /// Season, where the publisher counts them.
+    #[serde(default)]
+    pub season: Option<u32>,
+    /// Number in its season, or of all.
+    #[serde(default)]
+    pub number: Option<u32>,
     /// The feed's own name for it.
     pub guid: String,
 }

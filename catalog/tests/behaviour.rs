@@ -425,6 +425,12 @@ async fn podcasts_and_episodes_are_kept_and_counted() {
         let page = catalog.list_episodes(show, &At::Offset(1), 2).await.unwrap();
         assert_eq!(page.items.iter().map(|e| e.published).collect::<Vec<_>>(), [4, 3], "latest first");
         assert_eq!(page.total, 5);
+        let newest = catalog.newest_episodes(2).await.unwrap();
+        assert_eq!(newest.iter().map(|e| e.published).collect::<Vec<_>>(), [5, 4]);
+        let again = Change::Episode(catalog.episode(EpisodeId::from_digest(&digest(2))).await.unwrap().unwrap());
+        assert_eq!(again, an_episode(2, show), "all of it comes back");
+        let Change::Show(put) = a_show(1) else { unreachable!() };
+        assert_eq!(catalog.show(show).await.unwrap().unwrap(), Show { episodes: 5, ..put });
         catalog.apply(vec![Change::RemoveEpisode { id: EpisodeId::from_digest(&digest(3)) }]).await.unwrap();
         assert_eq!(catalog.show(show).await.unwrap().unwrap().episodes, 4);
         catalog.apply(vec![Change::RemoveShow { id: show }]).await.unwrap();

@@ -103,6 +103,13 @@ fn change() -> impl Strategy<Value = Change> {
                 published,
                 duration_ms: None,
                 enclosure: None,
+                media_type: None,
+                bytes: Some(1),
+                link: None,
+                image: Some(String::new()),
+                is_explicit: true,
+                season: None,
+                number: Some(7),
             })
         },
     );

@@ -42,11 +42,13 @@ pub enum Kind {
     Playlist,
     /// A podcast.
     Show,
+    /// One piece of a podcast.
+    Episode,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Artist, Self::Release, Self::Track, Self::Playlist, Self::Show];
+    pub const ALL: [Self; 6] = [Self::Artist, Self::Release, Self::Track, Self::Playlist, Self::Show, Self::Episode];
 }
 
 /// Some of the kinds.
@@ -55,7 +57,7 @@ pub struct Kinds(u8);
 
 impl Kinds {
     /// Every kind.
-    pub const ALL: Self = Self(0b1_1111);
+    pub const ALL: Self = Self(0b11_1111);
 
     /// These kinds.
     pub fn of(kinds: &[Kind]) -> Self {
@@ -105,7 +107,7 @@ macro_rules! from_catalog_id {
         }
     )*};
 }
-from_catalog_id!(ArtistId, ReleaseId, TrackId, PlaylistId, ShowId);
+from_catalog_id!(ArtistId, ReleaseId, TrackId, PlaylistId, ShowId, EpisodeId);
 
 /// Something to be found.
 #[derive(Clone, Debug, PartialEq, Eq)]

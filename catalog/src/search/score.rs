@@ -93,7 +93,7 @@ pub(super) fn kind_points(kind: Kind) -> f32 {
     match kind {
         Kind::Artist => KIND_MAX,
         Kind::Release | Kind::Track | Kind::Show => 0.0,
-        Kind::Playlist => -2.0,
+        Kind::Playlist | Kind::Episode => -2.0,
     }
 }
 

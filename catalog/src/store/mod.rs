@@ -269,6 +269,18 @@ impl Catalog {
         Ok(Page { items: in_order(&found.ids, episodes, |episode| episode.id), total: found.total, next: found.next })
     }
 
+    /// The latest episodes of all podcasts.
+    pub async fn newest_episodes(&self, most: usize) -> Result<Vec<Episode>, Error> {
+        let most = limit(most)?;
+        let mut tx = self.0.database.snapshot().await?;
+        let sql = "SELECT id FROM catalog_episodes ORDER BY published DESC, id DESC LIMIT $1";
+        let rows = tx.rows(sql, vec![(most as u64).into()]).await?;
+        let ids: Vec<EpisodeId> = rows.iter().map(|row| rows::parsed(row, 0)).collect::<Result<_, _>>()?;
+        let episodes = rows::episodes(&mut tx, &ids).await?;
+        tx.commit().await?;
+        Ok(in_order(&ids, episodes, |episode| episode.id))
+    }
+
     /// How many there are.
     pub async fn counts(&self) -> Result<Counts, Error> {
         let mut reader = self.reader().await?;

@@ -48,19 +48,24 @@ pub(super) const TRACKS: Insert = Insert {
 };
 
 pub(super) const SHOWS: Insert = Insert {
-    head: "INSERT INTO catalog_shows (id, title, publisher, description, feed, language, art, episodes)",
-    width: 8,
+    head: "INSERT INTO catalog_shows (id, title, publisher, description, feed, language, art, episodes, link, image, \
+           explicit)",
+    width: 11,
     tail: "ON CONFLICT (id) DO UPDATE SET title = excluded.title, publisher = excluded.publisher, \
            description = excluded.description, feed = excluded.feed, language = excluded.language, \
-           art = excluded.art, episodes = excluded.episodes",
+           art = excluded.art, episodes = excluded.episodes, link = excluded.link, image = excluded.image, \
+           explicit = excluded.explicit",
 };
 
 pub(super) const EPISODES: Insert = Insert {
-    head: "INSERT INTO catalog_episodes (id, show_id, title, description, published, duration_ms, enclosure, guid)",
-    width: 8,
+    head: "INSERT INTO catalog_episodes (id, show_id, title, description, published, duration_ms, enclosure, guid, \
+           media_type, bytes, link, image, explicit, season, number)",
+    width: 15,
     tail: "ON CONFLICT (id) DO UPDATE SET show_id = excluded.show_id, title = excluded.title, \
            description = excluded.description, published = excluded.published, duration_ms = excluded.duration_ms, \
-           enclosure = excluded.enclosure, guid = excluded.guid",
+           enclosure = excluded.enclosure, guid = excluded.guid, media_type = excluded.media_type, \
+           bytes = excluded.bytes, link = excluded.link, image = excluded.image, explicit = excluded.explicit, \
+           season = excluded.season, number = excluded.number",
 };
 
 pub(super) const CREDITS: Insert =
@@ -126,7 +131,7 @@ pub(super) fn track_values(track: &Track, seat: u64) -> [Value; 16] {
     ]
 }
 
-pub(super) fn show_values(show: &Show) -> [Value; 8] {
+pub(super) fn show_values(show: &Show) -> [Value; 11] {
     [
         show.id.as_str().into(),
         (&show.title).into(),
@@ -136,10 +141,13 @@ pub(super) fn show_values(show: &Show) -> [Value; 8] {
         show.language.as_deref().into(),
         show.art.as_deref().into(),
         show.episodes.into(),
+        show.link.as_deref().into(),
+        show.image.as_deref().into(),
+        show.is_explicit.into(),
     ]
 }
 
-pub(super) fn episode_values(episode: &Episode) -> [Value; 8] {
+pub(super) fn episode_values(episode: &Episode) -> [Value; 15] {
     [
         episode.id.as_str().into(),
         episode.show.as_str().into(),
@@ -149,6 +157,13 @@ pub(super) fn episode_values(episode: &Episode) -> [Value; 8] {
         episode.duration_ms.into(),
         episode.enclosure.as_deref().into(),
         (&episode.guid).into(),
+        episode.media_type.as_deref().into(),
+        episode.bytes.into(),
+        episode.link.as_deref().into(),
+        episode.image.as_deref().into(),
+        episode.is_explicit.into(),
+        episode.season.into(),
+        episode.number.into(),
     ]
 }
 
@@ -261,7 +276,8 @@ pub(super) async fn tracks(tx: &mut Transaction, ids: &[TrackId]) -> Result<Vec<
 }
 
 pub(super) async fn shows(tx: &mut Transaction, ids: &[ShowId]) -> Result<Vec<Show>, Error> {
-    let head = "SELECT id, title, publisher, description, feed, language, art, episodes FROM catalog_shows WHERE id IN";
+    let head = "SELECT id, title, publisher, description, feed, language, art, episodes, link, image, explicit \
+                FROM catalog_shows WHERE id IN";
     let rows = tx.rows_in(head, 1, keys(ids, ShowId::as_str), "").await?;
     let show = |row: &Row| {
         Ok(Show {
@@ -273,14 +289,17 @@ pub(super) async fn shows(tx: &mut Transaction, ids: &[ShowId]) -> Result<Vec<Sh
             language: row.get(5)?,
             art: row.get(6)?,
             episodes: row.get(7)?,
+            link: row.get(8)?,
+            image: row.get(9)?,
+            is_explicit: row.get(10)?,
         })
     };
     rows.iter().map(show).collect()
 }
 
 pub(super) async fn episodes(tx: &mut Transaction, ids: &[EpisodeId]) -> Result<Vec<Episode>, Error> {
-    let head = "SELECT id, show_id, title, description, published, duration_ms, enclosure, guid FROM catalog_episodes \
-                WHERE id IN";
+    let head = "SELECT id, show_id, title, description, published, duration_ms, enclosure, guid, media_type, bytes, \
+                link, image, explicit, season, number FROM catalog_episodes WHERE id IN";
     let rows = tx.rows_in(head, 1, keys(ids, EpisodeId::as_str), "").await?;
     let episode = |row: &Row| {
         Ok(Episode {
@@ -292,6 +311,13 @@ pub(super) async fn episodes(tx: &mut Transaction, ids: &[EpisodeId]) -> Result<
             duration_ms: row.get(5)?,
             enclosure: row.get(6)?,
             guid: row.get(7)?,
+            media_type: row.get(8)?,
+            bytes: row.get(9)?,
+            link: row.get(10)?,
+            image: row.get(11)?,
+            is_explicit: row.get(12)?,
+            season: row.get(13)?,
+            number: row.get(14)?,
         })
     };
     rows.iter().map(episode).collect()

@@ -12,6 +12,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "artists, releases and tracks", script: Script::Both(MUSIC) },
     Migration { version: 2, name: "podcasts", script: Script::Both(PODCASTS) },
     Migration { version: 3, name: "what ingest brought", script: Script::Both(INTAKE) },
+    Migration { version: 4, name: "what feeds say of podcasts", script: Script::Both(FEEDS) },
 ];
 
 /// Lists of ids are text with spaces between them, renditions are `160.ogg/bytes/head/bps`, dates are YYYYMMDD with 00
@@ -82,4 +83,18 @@ const INTAKE: &str = "
 CREATE TABLE catalog_intake (
     kind BIGINT NOT NULL, id {key} NOT NULL, fingerprint TEXT NOT NULL, PRIMARY KEY (kind, id)
 ) {clustered};
+";
+
+const FEEDS: &str = "
+ALTER TABLE catalog_shows ADD COLUMN link TEXT;
+ALTER TABLE catalog_shows ADD COLUMN image TEXT;
+ALTER TABLE catalog_shows ADD COLUMN explicit BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE catalog_episodes ADD COLUMN media_type TEXT;
+ALTER TABLE catalog_episodes ADD COLUMN bytes BIGINT;
+ALTER TABLE catalog_episodes ADD COLUMN link TEXT;
+ALTER TABLE catalog_episodes ADD COLUMN image TEXT;
+ALTER TABLE catalog_episodes ADD COLUMN explicit BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE catalog_episodes ADD COLUMN season BIGINT;
+ALTER TABLE catalog_episodes ADD COLUMN number BIGINT;
+CREATE INDEX catalog_episodes_published ON catalog_episodes (published, id);
 ";

@@ -102,6 +102,9 @@ pub fn a_show(n: u32) -> Change {
         publisher: "We".into(),
         description: "About".into(),
         feed: Some("https://example.org/feed".into()),
+        link: Some("https://example.org/".into()),
+        image: Some("https://example.org/cover.jpg".into()),
+        is_explicit: true,
         language: Some("de".into()),
         art: None,
         episodes: 0,
@@ -117,6 +120,13 @@ pub fn an_episode(n: u32, show: ShowId) -> Change {
         published: n.into(),
         duration_ms: Some(60_000),
         enclosure: Some("https://example.org/1.mp3".into()),
+        media_type: Some("audio/mpeg".into()),
+        bytes: Some(u64::from(n) * 1_000),
+        link: Some("https://example.org/1".into()),
+        image: Some("https://example.org/1.jpg".into()),
+        is_explicit: n % 2 == 0,
+        season: Some(2),
+        number: Some(n),
         guid: format!("guid-{n}"),
     })
 }

@@ -93,7 +93,7 @@ async fn entity(call: &Call<'_>, kind: Kind, id: &str) -> Result<Option<Value>, 
             Ok(id) => catalog.track(id).await.map(|found| found.map(|track| shapes::track(&track))),
             Err(_) => Ok(None),
         },
-        Kind::Playlist | Kind::Show => Ok(None),
+        Kind::Playlist | Kind::Show | Kind::Episode => Ok(None),
     };
     found.map_err(|error| failed(&error))
 }
