@@ -184,3 +184,16 @@ mp4("cut", m4a(SIZES)[:-20])
 mp4("no-moov", box(b"ftyp", b"M4A ", words(0)) + box(b"mdat", bytes(20)))
 mp4("to-the-end", box(b"ftyp", b"M4A ", words(0)) + words(0) + b"mdat" + bytes(9))
 mp4("long-box", box(b"ftyp", b"M4A ", words(0)) + words(1) + b"free" + struct.pack(">Q", 16) + m4a(SIZES)[20:])
+
+
+# --- feed: the bytes of a feed -----------------------------------------------------------------
+
+ITEM = (b"<item><title>One &amp; only</title><guid>1</guid><enclosure url='https://a.example/1.mp3' length='9' type='audio/mpeg'/>"
+        b"<pubDate>Tue, 03 Jun 2003 09:39:21 GMT</pubDate><itunes:duration>1:02:03</itunes:duration></item>")
+HEAD = b"<?xml version='1.0'?><rss xmlns:itunes='http://www.itunes.com/dtds/podcast-1.0.dtd'><channel><title>T</title>"
+write("feed", "rss", HEAD + b"<description><![CDATA[<p>x<br>y</p>]]></description>" + ITEM + b"</channel></rss>")
+write("feed", "latin", b"<?xml version='1.0' encoding='ISO-8859-1'?><rss><channel><title>\xe4\x80</title></channel></rss>")
+write("feed", "utf16", "<rss><channel><title>\u00e4</title></channel></rss>".encode("utf-16"))
+write("feed", "laughs", b"<!DOCTYPE l [<!ENTITY a 'ha'><!ENTITY b '&a;&a;'>]><rss><channel><title>&b;</title></channel></rss>")
+write("feed", "atom", b"<feed xmlns='http://www.w3.org/2005/Atom'><title>T</title><entry><id>1</id><title>E</title>"
+      b"<link rel='enclosure' href='https://a.example/1.ogg'/><updated>2003-12-13T18:30:02Z</updated></entry></feed>")

@@ -1,7 +1,11 @@
-//! What the targets share: media's container parsers, and what every time index promises.
+//! What the targets share: media's container parsers, the reader of feeds, and what every time index promises.
 //!
 //! The parsers are compiled from media's own files instead of through the crate: they need none
 //! of its codecs, whose instrumented build would take minutes before every run.
+
+#[path = "../../podcast/src/feed/mod.rs"]
+#[allow(dead_code, reason = "the service uses more of it")]
+pub mod feed;
 
 #[path = "../../media/src/error.rs"]
 #[allow(dead_code, reason = "the transcoder's errors are not met here")]
