@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use needledrop_core::network::Cidr;
+use needledrop_http::{Outside, Roots};
 use serde::{Deserialize, Serialize};
 
 use crate::upstreams;
@@ -56,6 +58,8 @@ pub struct Up {
     pub limits: Limits,
     /// Who may call `/v1` and `/rest`, and how often.
     pub calls: Calls,
+    /// Feeds of podcasts.
+    pub feeds: Feeds,
 }
 
 /// What one account, or one network of strangers, may call. Zero switches a limit off; networks in `limits.exempt` are
@@ -86,6 +90,33 @@ pub struct Calls {
     pub stranger_rate: Option<u32>,
     /// See `stranger_rate`.
     pub stranger_burst: Option<u32>,
+}
+
+/// Where feeds of podcasts may be, and who adds them.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Feeds {
+    /// Whether every account adds, refreshes and removes feeds; without it administrators only.
+    pub open: bool,
+    /// Networks that feeds may be in although they are not public, at any port, such as "192.168.1.0/24". Whoever may
+    /// add feeds can make this machine ask there.
+    pub allow_networks: Vec<String>,
+    /// Authorities of the feeds' servers, PEM; without it the system's.
+    pub ca: Option<PathBuf>,
+}
+
+impl Feeds {
+    /// As the podcasts take them.
+    ///
+    /// # Errors
+    /// A network is none.
+    pub fn settings(&self) -> Result<needledrop_podcast::Settings, String> {
+        let network =
+            |text: &String| Cidr::parse(text).map_err(|error| format!("feeds.allow_networks: {text}: {error}"));
+        let allow = self.allow_networks.iter().map(network).collect::<Result<_, _>>()?;
+        let roots = self.ca.clone().map_or(Roots::System, Roots::Pem);
+        Ok(needledrop_podcast::Settings { outside: Outside::new(allow), roots, is_open: self.open })
+    }
 }
 
 /// Settings of `needledrop origin`.

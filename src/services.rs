@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use needledrop_catalog::Catalog;
 use needledrop_catalog::intake::Recorded;
 use needledrop_catalog::model::TrackRendition;
 use needledrop_catalog::search::Index;
+use needledrop_catalog::{Catalog, Change};
 use needledrop_database::Database;
 use needledrop_gateway::api::Counted;
 use needledrop_gateway::cors::Cors;
@@ -21,8 +21,10 @@ use needledrop_gateway::{Documents, Gateway, House, Making};
 use needledrop_origin::record::TrackRecord;
 use needledrop_playback::{EdgeBase, Playback, ServerKey, UserName};
 use needledrop_playlist::Playlists;
+use needledrop_podcast::Podcasts;
 
 use crate::clock;
+use crate::config;
 use crate::edge::Keys;
 use crate::listing::{Listing, Snapshot};
 
@@ -62,6 +64,8 @@ pub struct Wish<'a> {
     pub cors: Cors,
     /// The edges that operators watch.
     pub edges: Vec<Edge>,
+    /// Podcasts.
+    pub feeds: &'a config::Feeds,
 }
 
 /// The services, opened.
@@ -91,7 +95,7 @@ impl Services {
         let playlists = Playlists::open(database.clone()).await.map_err(|error| error.to_string())?;
         let audit = Audit::open(database.clone()).await.map_err(|error| error.to_string())?;
         let ops = Arc::new(Ops::new(wish.edges, audit).map_err(|error| error.to_string())?);
-        let (playback, _) = Playback::open(database, key).await.map_err(|error| error.to_string())?;
+        let (playback, _) = Playback::open(database.clone(), key).await.map_err(|error| error.to_string())?;
         let admin = UserName::parse(ADMIN).expect("a constant name");
         let first = playback.first_start(&admin, clock::now()).await.map_err(|error| error.to_string())?;
         let edges = match wish.public_url {
@@ -99,11 +103,14 @@ impl Services {
             None => Vec::new(),
         };
         let (index, playback) = (Arc::new(Index::new()), Arc::new(playback));
+        let documents = Arc::new(Documents::new(index.clone()));
+        let podcasts = podcasts(database, &catalog, wish.feeds, &documents).await?;
         let house = House {
             catalog: catalog.clone(),
-            index: index.clone(),
+            index,
             playback: playback.clone(),
             playlists,
+            podcasts: podcasts.clone(),
             keys,
             edges,
             counted: Counted::default(),
@@ -116,7 +123,7 @@ impl Services {
         };
         Ok(Self {
             gateway: Gateway::new(house, wish.public_url),
-            follower: Follower { catalog, documents: Documents::new(index) },
+            follower: Follower { catalog, documents, podcasts },
             keeper: Keeper { playback },
             one_time_password: first.map(|first| first.password.expose().to_owned()),
             ops,
@@ -151,15 +158,42 @@ impl Keeper {
     }
 }
 
+/// Podcasts, and search told of what they change.
+async fn podcasts(
+    database: Database,
+    catalog: &Catalog,
+    feeds: &config::Feeds,
+    documents: &Arc<Documents>,
+) -> Result<Podcasts, String> {
+    let settings = feeds.settings()?;
+    let documents = documents.clone();
+    let announce = move |changes: &[Change]| {
+        if let Err(error) = documents.tell(changes) {
+            tracing::error!(%error, "search does not know of a podcast");
+        }
+    };
+    let opened = Podcasts::open(database, catalog.clone(), settings, Box::new(announce)).await;
+    opened.map_err(|error| error.to_string())
+}
+
 /// Keeps catalog and search in step with the library.
 pub struct Follower {
     catalog: Catalog,
-    documents: Documents,
+    documents: Arc<Documents>,
+    podcasts: Podcasts,
 }
 
 impl Follower {
-    /// Until dropped.
+    /// Until dropped. Feeds of podcasts are followed beside the library.
     pub async fn follow(self, listing: Arc<Listing>) {
+        let feeds = self.podcasts.clone().run(clock::now);
+        tokio::select! {
+            () = self.follow_library(listing) => {}
+            () = feeds => {}
+        }
+    }
+
+    async fn follow_library(&self, listing: Arc<Listing>) {
         let mut last: Option<Arc<Snapshot>> = None;
         loop {
             let now = listing.now();

@@ -146,6 +146,7 @@ pub fn run(_: &Args, config: config::Up, ops: &config::Ops, data: &Path) -> Resu
             limits: config.calls.settings(config.limits.not_counted()?),
             cors: config.calls.cors()?,
             edges: ops::edges(built_in, &ops)?,
+            feeds: &config.feeds,
         };
         let has_demo = wish.is_local;
         let services = Services::open(wish, keys.clone(), making.clone()).await?;

@@ -86,6 +86,24 @@ impl Documents {
         Ok(indexed)
     }
 
+    /// Gives the index what these changes put and takes out what they take away, at once: what the catalog has just been
+    /// changed by. A look at the whole catalog that is under way at the same time may find a document anew; the next one
+    /// puts right what it does not know of.
+    ///
+    /// # Errors
+    /// The index is full: in words.
+    pub fn tell(&self, changes: &[Change]) -> Result<(), String> {
+        let documents: Vec<Document> = changes.iter().filter_map(document).collect();
+        self.index.load(documents.iter()).map_err(|full| full.to_string())?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.extend(documents.iter().map(|document| ((document.kind, document.id), fingerprint(document))));
+        for place in changes.iter().filter_map(removed) {
+            self.index.remove(place.0, &place.1);
+            known.remove(&place);
+        }
+        Ok(())
+    }
+
     fn put(&self, fresh: &mut Vec<Document>, indexed: &mut Indexed) -> Result<(), String> {
         self.index.load(fresh.iter()).map_err(|full| full.to_string())?;
         indexed.put += fresh.len();
@@ -129,8 +147,25 @@ fn document(change: &Change) -> Option<Document> {
             by: vec![show.publisher.clone()],
             plays: 0,
         },
+        Change::Episode(episode) => Document {
+            kind: Kind::Episode,
+            id: id(episode.id.as_str()),
+            name: episode.title.clone(),
+            aliases: Vec::new(),
+            by: Vec::new(),
+            plays: 0,
+        },
         _ => return None,
     })
+}
+
+/// What a change takes away.
+fn removed(change: &Change) -> Option<(Kind, DocId)> {
+    match change {
+        Change::RemoveShow { id } => Some((Kind::Show, DocId::from(*id))),
+        Change::RemoveEpisode { id } => Some((Kind::Episode, DocId::from(*id))),
+        _ => None,
+    }
 }
 
 fn of_track(track: &Track, id: DocId) -> Document {

@@ -10,20 +10,18 @@ use needledrop_core::etag::EntityTag;
 use needledrop_core::precondition::{self, Precondition};
 use needledrop_http::{Body, Request};
 
-use crate::web;
+use crate::web::{self, Page};
 
 /// The files, and the policy they are served under.
 pub struct Files {
-    policy: HeaderValue,
+    secure: HeaderValue,
+    plain: HeaderValue,
 }
 
 impl Files {
     /// Audio may come from this base besides the page's own.
     pub fn new(public_url: Option<&str>) -> Self {
-        let policy = web::content_security_policy(public_url);
-        // A URL with other characters was refused where it was read.
-        let policy = HeaderValue::from_str(&policy).unwrap_or_else(|_| own_policy());
-        Self { policy }
+        Self { secure: policy(public_url, Page::Secure), plain: policy(public_url, Page::Plain) }
     }
 
     /// The file at this path, if there is one.
@@ -49,15 +47,18 @@ impl Files {
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(web::CACHE_CONTROL));
         headers.insert(ETAG, HeaderValue::from_str(&tag.to_string()).expect("a tag of ours is ASCII"));
-        headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
+        let policy = if request.peer.secure { &self.secure } else { &self.plain };
+        headers.insert(CONTENT_SECURITY_POLICY, policy.clone());
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         Some(response)
     }
 }
 
-fn own_policy() -> HeaderValue {
-    HeaderValue::from_str(&web::content_security_policy(None)).expect("a constant policy")
+fn policy(public_url: Option<&str>, page: Page) -> HeaderValue {
+    let own = || HeaderValue::from_str(&web::content_security_policy(None, page)).expect("a constant policy");
+    // A URL with other characters was refused where it was read.
+    HeaderValue::from_str(&web::content_security_policy(public_url, page)).unwrap_or_else(|_| own())
 }
 
 /// Whether the browser has this file already.

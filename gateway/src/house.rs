@@ -15,6 +15,7 @@ use needledrop_core::{Keyring, Problem};
 use needledrop_http::Request;
 use needledrop_playback::{Edge, EdgeBase, Playback};
 use needledrop_playlist::Playlists;
+use needledrop_podcast::Podcasts;
 
 /// The services behind the gateway.
 pub struct House {
@@ -26,6 +27,8 @@ pub struct House {
     pub playback: Arc<Playback>,
     /// Playlists, stars and ratings.
     pub playlists: Playlists,
+    /// Shows that come from feeds.
+    pub podcasts: Podcasts,
     /// What signs; the edges of this house verify with the same.
     pub keys: Arc<ArcSwap<Keyring>>,
     /// Where the edges are, best first; without any, where the client already is.

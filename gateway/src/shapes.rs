@@ -1,6 +1,10 @@
 //! What the catalog holds as JSON, in the shape that the Spotify Web API gives it, with our own members beside it.
 
-use needledrop_catalog::model::{Artist, ArtistName, Release, ReleaseDate, ReleaseKind, ReleaseName, Track};
+use needledrop_catalog::model::{
+    Artist, ArtistName, Episode, Release, ReleaseDate, ReleaseKind, ReleaseName, Show, Track,
+};
+use needledrop_core::UnixSeconds;
+use needledrop_podcast::Position;
 use serde_json::{Value, json};
 
 /// Sizes that artwork is made in, largest first. Unit: pixels of the longest side.
@@ -93,6 +97,72 @@ pub fn track(track: &Track) -> Value {
         })
         .collect();
     shape
+}
+
+/// A show without its episodes.
+pub fn show(show: &Show) -> Value {
+    let mut shape = named("show", show.id.as_str(), &show.title);
+    shape["publisher"] = json!(show.publisher);
+    shape["description"] = json!(show.description);
+    shape["html_description"] = json!(escaped(&show.description));
+    shape["explicit"] = json!(show.is_explicit);
+    shape["images"] = pictures(show.art.as_deref(), show.image.as_deref());
+    shape["languages"] = json!(show.language.iter().collect::<Vec<_>>());
+    shape["media_type"] = json!("audio");
+    shape["total_episodes"] = json!(show.episodes);
+    shape["is_externally_hosted"] = json!(show.feed.is_some());
+    shape["copyrights"] = json!([]);
+    shape["available_markets"] = json!([]);
+    shape["external_urls"] = elsewhere(show.link.as_deref());
+    shape["feed"] = json!(show.feed);
+    shape
+}
+
+/// An episode, and how far the caller has heard it.
+pub fn episode(episode: &Episode, position: Option<Position>) -> Value {
+    let mut shape = named("episode", episode.id.as_str(), &episode.title);
+    let day = crate::subsonic::response::date_time(UnixSeconds(episode.published));
+    shape["description"] = json!(episode.description);
+    shape["html_description"] = json!(escaped(&episode.description));
+    shape["duration_ms"] = json!(episode.duration_ms.unwrap_or(0));
+    shape["explicit"] = json!(episode.is_explicit);
+    shape["images"] = pictures(None, episode.image.as_deref());
+    shape["is_externally_hosted"] = json!(episode.enclosure.is_some());
+    shape["is_playable"] = json!(episode.enclosure.is_some());
+    shape["language"] = json!("");
+    shape["languages"] = json!([]);
+    shape["release_date"] = json!(&day[..10]);
+    shape["release_date_precision"] = json!("day");
+    shape["audio_preview_url"] = Value::Null;
+    shape["external_urls"] = elsewhere(episode.link.as_deref());
+    shape["published"] = json!(episode.published);
+    shape["media_type"] = json!(episode.media_type);
+    shape["bytes"] = json!(episode.bytes);
+    shape["season"] = json!(episode.season);
+    shape["number"] = json!(episode.number);
+    shape["guid"] = json!(episode.guid);
+    shape["show_id"] = json!(episode.show.as_str());
+    if let Some(Position { ms, is_played }) = position {
+        shape["resume_point"] = json!({ "fully_played": is_played, "resume_position_ms": ms });
+    }
+    shape
+}
+
+/// Our own picture in its sizes, else the publisher's, of a size that nobody knows.
+fn pictures(art: Option<&str>, image: Option<&str>) -> Value {
+    match (art, image) {
+        (None, Some(image)) => json!([{ "url": image, "width": null, "height": null }]),
+        (art, _) => images(art),
+    }
+}
+
+fn elsewhere(link: Option<&str>) -> Value {
+    link.map_or_else(|| json!({}), |link| json!({ "publisher": link }))
+}
+
+/// Plain text as HTML.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('\n', "<br>")
 }
 
 fn album_name(release: &ReleaseName, artists: &[ArtistName]) -> Value {

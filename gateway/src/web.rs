@@ -60,6 +60,7 @@ pub const FILES: &[File] = files! {
     JS "js/model.js"
     JS "js/player.js"
     JS "js/plays.js"
+    JS "js/positions.js"
     JS "js/queue.js"
     JS "js/router.js"
     JS "js/settings.js"
@@ -75,6 +76,7 @@ pub const FILES: &[File] = files! {
     JS "js/views/making.js"
     JS "js/views/parts.js"
     JS "js/views/playlists.js"
+    JS "js/views/podcasts.js"
     JS "js/views/queue.js"
     JS "js/views/search.js"
     JS "js/views/settings.js"
@@ -100,12 +102,27 @@ fn tag(bytes: &[u8]) -> EntityTag {
     EntityTag::strong(&format!("{:016x}", hasher.finish()))
 }
 
-/// `Content-Security-Policy`: only our own files, wherever a tag's text ends up in the page. Audio may come from the
-/// public URL as well, where that is another host than the page's.
-pub fn content_security_policy(public_url: Option<&str>) -> String {
+/// Whether a page came over TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// It did: what it plays comes over TLS too.
+    Secure,
+    /// Over plain HTTP, as on the own machine.
+    Plain,
+}
+
+/// `Content-Security-Policy`: only our own files, wherever a tag's text ends up in the page. Requests may go to the
+/// public URL as well, where that is another host than the page's. Sound may come from anywhere on the web, since an
+/// episode's is at its publisher's; it can run nothing and be read by nobody. Pictures may not: to look at a page must not
+/// tell publishers who does.
+pub fn content_security_policy(public_url: Option<&str>, page: Page) -> String {
     let audio = public_url.map(|url| format!(" {url}")).unwrap_or_default();
+    let sound = match page {
+        Page::Secure => "https:",
+        Page::Plain => "https: http:",
+    };
     format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob:{audio}; \
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src 'self' blob: {sound}; \
          connect-src 'self'{audio}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 }

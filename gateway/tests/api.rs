@@ -22,6 +22,7 @@ use needledrop_gateway::{Gateway, House, Making};
 use needledrop_http::Request;
 use needledrop_playback::{DisplayName, Playback, Scopes, ServerKey, SignUp};
 use needledrop_playlist::Playlists;
+use needledrop_podcast::Podcasts;
 use serde_json::Value;
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
@@ -61,8 +62,12 @@ impl World {
         let caller = playback.authenticate(session.secret.expose(), NOW).await.unwrap();
         let phone = DisplayName::parse("phone").unwrap();
         let key = playback.make_api_key(&caller, Scopes::all(), phone, NOW).await.unwrap();
+        let catalog = Catalog::open(database.database()).await.unwrap();
+        let settings = needledrop_podcast::Settings::default();
+        let podcasts = Podcasts::open(database.database(), catalog.clone(), settings, Box::new(|_| {})).await.unwrap();
         let house = House {
-            catalog: Catalog::open(database.database()).await.unwrap(),
+            catalog,
+            podcasts,
             index: Arc::new(Index::new()),
             playback: Arc::new(playback),
             playlists: Playlists::open(database.database()).await.unwrap(),

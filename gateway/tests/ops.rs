@@ -23,6 +23,7 @@ use needledrop_gateway::{Gateway, House, Making};
 use needledrop_http::Request;
 use needledrop_playback::{Playback, ServerKey, SignUp, UserName};
 use needledrop_playlist::Playlists;
+use needledrop_podcast::Podcasts;
 use serde_json::{Value, json};
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
@@ -106,8 +107,12 @@ impl World {
             Edge::new(name.into(), Some(name[..3].into()), name == "fra-1", Box::new(edge.clone()))
         });
         let keys = Keyring::new(KeyId::parse("k1").unwrap(), Secret::from_bytes([9; 32]));
+        let catalog = Catalog::open(database.clone()).await.unwrap();
+        let settings = needledrop_podcast::Settings::default();
+        let podcasts = Podcasts::open(database.clone(), catalog.clone(), settings, Box::new(|_| {})).await.unwrap();
         let house = House {
-            catalog: Catalog::open(database.clone()).await.unwrap(),
+            catalog,
+            podcasts,
             index: Arc::new(Index::new()),
             playback: Arc::new(playback),
             playlists: Playlists::open(database.clone()).await.unwrap(),

@@ -12,11 +12,13 @@ use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use needledrop_catalog::model::{
-    Artist, ArtistName, Release, ReleaseDate, ReleaseKind, ReleaseName, Track, TrackRendition,
+    Artist, ArtistName, Episode, Release, ReleaseDate, ReleaseKind, ReleaseName, Show, Track, TrackRendition,
 };
 use needledrop_catalog::search::Index;
 use needledrop_catalog::{Catalog, Change};
-use needledrop_core::{ArtistId, KeyId, Keyring, ReleaseId, Rendition, Rev, Secret, TrackId, UnixSeconds};
+use needledrop_core::{
+    ArtistId, EpisodeId, KeyId, Keyring, ReleaseId, Rendition, Rev, Secret, ShowId, TrackId, UnixSeconds,
+};
 use needledrop_database::testing::{TestDatabase, databases};
 use needledrop_gateway::api::Counted;
 use needledrop_gateway::cors::Cors;
@@ -27,6 +29,7 @@ use needledrop_gateway::{Documents, House, Making, subsonic};
 use needledrop_http::Request;
 use needledrop_playback::{DisplayName, EdgeBase, Playback, Scopes, ServerKey, SignUp};
 use needledrop_playlist::Playlists;
+use needledrop_podcast::Podcasts;
 use serde_json::{Value, json};
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
@@ -110,6 +113,42 @@ fn track(n: u8, on: u8) -> Track {
     }
 }
 
+fn show() -> Show {
+    Show {
+        id: ShowId::from_random([7; 16]),
+        title: HOSTILE.to_owned(),
+        publisher: HOSTILE.to_owned(),
+        description: HOSTILE.to_owned(),
+        feed: Some("https://example.org/feed".into()),
+        link: None,
+        image: Some("https://example.org/cover.jpg".into()),
+        is_explicit: false,
+        language: None,
+        art: Some("a".repeat(22)),
+        episodes: 0,
+    }
+}
+
+fn episode() -> Episode {
+    Episode {
+        id: EpisodeId::from_random([8; 16]),
+        show: show().id,
+        title: HOSTILE.to_owned(),
+        description: HOSTILE.to_owned(),
+        published: 1_700_000_000,
+        duration_ms: Some(1_500),
+        enclosure: Some("https://cdn.example/1.mp3?a=b&c=d".into()),
+        media_type: Some("audio/mpeg".into()),
+        bytes: Some(9_999),
+        link: None,
+        image: None,
+        is_explicit: false,
+        season: None,
+        number: None,
+        guid: "1".into(),
+    }
+}
+
 impl World {
     async fn new() -> Self {
         let database = databases().await.swap_remove(0);
@@ -117,6 +156,7 @@ impl World {
         let mut changes: Vec<Change> = [1, 2].map(|n| Change::Artist(artist(n))).into();
         changes.extend([1, 2].map(|n| Change::Release(release(n))));
         changes.extend([(1, 1), (2, 1), (3, 2)].map(|(n, on)| Change::Track(Box::new(track(n, on)))));
+        changes.extend([Change::Show(show()), Change::Episode(episode())]);
         catalog.apply(changes).await.unwrap();
         let index = Arc::new(Index::new());
         Documents::new(index.clone()).follow(&catalog).await.unwrap();
@@ -128,6 +168,9 @@ impl World {
         let app_password = playback.make_app_password(&caller, phone(), NOW).await.unwrap();
         let api_key = playback.make_api_key(&caller, Scopes::all(), phone(), NOW).await.unwrap();
         let keys = Keyring::new(KeyId::parse("k1").unwrap(), Secret::from_bytes([9; 32]));
+        let announce = Box::new(|_: &[Change]| {});
+        let settings = needledrop_podcast::Settings { is_open: true, ..Default::default() };
+        let podcasts = Podcasts::open(database.database(), catalog.clone(), settings, announce).await.unwrap();
         Self {
             app_password: app_password.secret.expose().to_owned(),
             api_key: api_key.secret.expose().to_owned(),
@@ -137,6 +180,7 @@ impl World {
                 index,
                 playback: Arc::new(playback),
                 playlists: Playlists::open(database.database()).await.unwrap(),
+                podcasts,
                 keys: Arc::new(ArcSwap::from_pointee(keys)),
                 edges: vec![EdgeBase::parse("https://edge.example").unwrap()],
                 counted: Counted::default(),
@@ -274,6 +318,30 @@ fn assert_valid(schema: &Path, call: &str, xml: &str) {
 }
 
 #[tokio::test]
+async fn podcasts_are_channels_and_their_sound_is_elsewhere() {
+    let world = World::new().await;
+    let (show, episode) = (show(), episode());
+    let said = world.json(&format!("getPodcasts?id=sh-{}", show.id)).await;
+    let channel = &said["podcasts"]["channel"][0];
+    assert_eq!((channel["title"].as_str(), channel["status"].as_str()), (Some(HOSTILE), Some("completed")));
+    let one = &channel["episode"][0];
+    assert_eq!((one["title"].as_str(), one["duration"].as_u64()), (Some(HOSTILE), Some(2)));
+    let id = one["streamId"].as_str().unwrap();
+    assert_eq!(id, format!("ep-{}", episode.id));
+    assert_eq!(world.place(&format!("stream?id={id}")).await, episode.enclosure.unwrap());
+    let found = world.json(&format!("getPodcastEpisode?id={id}")).await;
+    assert_eq!(found["podcastEpisode"]["channelId"], json!(format!("sh-{}", show.id)));
+    // It came by no feed, and there are no others.
+    let refused = world.json(&format!("deletePodcastChannel?id=sh-{}", show.id)).await;
+    assert_eq!(refused["status"], "failed", "{refused}");
+    let inside = world.json("createPodcastChannel?url=http%3A%2F%2F10.0.0.1%2F").await;
+    assert!(inside["error"]["message"].as_str().unwrap().contains("not a public address"), "{inside}");
+    let none = world.json("getPodcasts?id=sh-0000000000000000000000").await;
+    assert_eq!(none["error"]["code"], 70);
+    world.database.close().await;
+}
+
+#[tokio::test]
 async fn every_call_is_answered_in_xml_by_the_schema_and_in_json() {
     let world = World::new().await;
     let (artist, release, track) = (artist_id(1), release_id(1), track_id(1));
@@ -321,6 +389,10 @@ async fn every_call_is_answered_in_xml_by_the_schema_and_in_json() {
         ("getPlaylists", "playlists"),
         ("getStarred2", "starred2"),
         ("getPlayQueue", "playQueue"),
+        ("getPodcasts", "podcasts"),
+        ("getPodcasts?includeEpisodes=false", "podcasts"),
+        ("getNewestPodcasts?count=5", "newestPodcasts"),
+        ("refreshPodcasts", ""),
     ] {
         calls.push((call.into(), element));
     }

@@ -17,6 +17,7 @@ pub mod route;
 pub mod routes;
 mod search;
 mod session;
+mod shows;
 mod stream;
 mod whole;
 

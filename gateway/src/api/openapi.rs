@@ -20,6 +20,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("common", include_str!("schemas/common.json")),
     ("listening", include_str!("schemas/listening.json")),
     ("playlist", include_str!("schemas/playlist.json")),
+    ("podcast", include_str!("schemas/podcast.json")),
 ];
 
 /// A page of these is called by their name and this.
@@ -201,6 +202,7 @@ fn refusal(status: u16) -> Value {
         415 => "The body is no JSON.",
         422 => "The body contradicts itself.",
         429 => "Too many calls; `Retry-After` says how many seconds to wait.",
+        502 => "Somebody else's server, of which it was asked, did not give it.",
         503 => "Too much work at the moment, or storage is away; ask again.",
         _ => "Refused.",
     };
@@ -228,7 +230,7 @@ static ALL_SCHEMAS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
             serde_json::from_str(text).unwrap_or_else(|error| panic!("schemas/{file}.json is built in: {error}"));
         all.extend(schemas);
     }
-    for item in ["Album", "Artist", "Playlist", "PlaylistItem", "Track"] {
+    for item in ["Album", "Artist", "Episode", "Playlist", "PlaylistItem", "Show", "Track"] {
         all.insert(format!("{item}{PAGE}"), page_of(item));
     }
     all
@@ -290,7 +292,7 @@ mod tests {
             .iter()
             .map(|(_, text)| serde_json::from_str::<Map<String, Value>>(text).expect("an object").len())
             .sum();
-        let pages = ALL_SCHEMAS.keys().filter(|name| name.ends_with(PAGE) && *name != "NoPage").count();
+        let pages = ALL_SCHEMAS.keys().filter(|name| name.ends_with(PAGE)).count();
         assert_eq!(count + pages, ALL_SCHEMAS.len());
     }
 

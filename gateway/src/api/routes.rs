@@ -9,7 +9,7 @@ use super::param::{Kind, PAGE, Param};
 use super::route::Act::{Anybody, May, SignedIn};
 use super::route::Gives::{Created, Entity, Json};
 use super::route::{Route, delete, get, post, put};
-use super::{browse, document, me, playlists, plays, search, session, stream};
+use super::{browse, document, me, playlists, plays, search, session, shows, stream};
 use crate::limits::Class;
 
 /// Orders of a list of everything.
@@ -272,6 +272,87 @@ pub static ROUTES: &[Route] = &[
         May(Scope::Streaming, |call, _| Box::pin(browse::track(call, call.id()))),
     )
     .gives(Entity("Track")),
+    // --- podcasts ------------------------------------------------------------------------------------------------------
+    get(
+        "/v1/shows",
+        "getShows",
+        "All podcasts by title",
+        May(Scope::Streaming, |call, caller| Box::pin(shows::all(call, caller))),
+    )
+    .params(&[PAGE])
+    .gives(Entity("ShowListing")),
+    post(
+        "/v1/shows",
+        "addShow",
+        "Add a podcast by the address of its feed",
+        May(Scope::LibraryModify, |call, caller| Box::pin(shows::add(call, caller))),
+    )
+    .about(
+        "Answers when the feed has been fetched. For administrators, unless the operator lets everybody (`may_add`).",
+    )
+    .takes("NewShow")
+    .gives(Created("Show"))
+    .refuses(&[409, 502]),
+    get(
+        "/v1/shows/{id}",
+        "getShow",
+        "A podcast with its latest 50 episodes",
+        May(Scope::Streaming, |call, caller| Box::pin(shows::show(call, caller, call.id()))),
+    )
+    .gives(Entity("ShowWithEpisodes")),
+    delete(
+        "/v1/shows/{id}",
+        "removeShow",
+        "Remove a podcast that comes from a feed",
+        May(Scope::LibraryModify, |call, caller| Box::pin(shows::remove(call, caller, call.id()))),
+    )
+    .refuses(&[409]),
+    post(
+        "/v1/shows/{id}/refresh",
+        "refreshShow",
+        "Look at a podcast's feed now",
+        May(Scope::LibraryModify, |call, caller| Box::pin(shows::refresh(call, caller, call.id()))),
+    )
+    .gives(Json("Show"))
+    .refuses(&[400, 409, 422, 502]),
+    get(
+        "/v1/shows/{id}/episodes",
+        "getShowEpisodes",
+        "A podcast's episodes, latest first",
+        May(Scope::Streaming, |call, caller| Box::pin(shows::episodes(call, caller, call.id()))),
+    )
+    .params(&[PAGE])
+    .gives(Entity("EpisodePage")),
+    get(
+        "/v1/episodes",
+        "getEpisodes",
+        "The latest episodes of all podcasts",
+        May(Scope::Streaming, |call, caller| Box::pin(shows::newest(call, caller))),
+    )
+    .params(&[shows::LATEST])
+    .gives(Entity("EpisodePage")),
+    get(
+        "/v1/episodes/{id}",
+        "getEpisode",
+        "An episode with its podcast",
+        May(Scope::Streaming, |call, caller| Box::pin(shows::episode(call, caller, call.id()))),
+    )
+    .gives(Entity("Episode")),
+    get(
+        "/v1/episodes/{id}/stream",
+        "getEpisodeStream",
+        "Where an episode may be heard",
+        May(Scope::Streaming, |call, caller| Box::pin(shows::stream(call, caller, call.id()))),
+    )
+    .about("The publisher's own URL: the sound does not go through this server.")
+    .gives(Json("EpisodeStream")),
+    put(
+        "/v1/episodes/{id}/resume-point",
+        "setResumePoint",
+        "Say how far an episode was heard",
+        May(Scope::PlaybackModify, |call, caller| Box::pin(shows::set_resume_point(call, caller, call.id()))),
+    )
+    .takes("NewResumePoint"),
     // --- listening -------------------------------------------------------------------------------------------------------
     get(
         "/v1/tracks/{id}/stream",

@@ -1,7 +1,7 @@
 //! `GET /v1/search`.
 
 use needledrop_catalog::search::{Kind, Kinds, Matches, Query};
-use needledrop_core::{ArtistId, ReleaseId, TrackId};
+use needledrop_core::{ArtistId, EpisodeId, ReleaseId, ShowId, TrackId};
 use serde_json::{Map, Value, json};
 
 use super::Call;
@@ -26,19 +26,20 @@ pub(super) const PARAMS: [Param; 3] = [
     ),
     Param::optional(
         "type",
-        Wish::Words(&["artist", "album", "track", "playlist", "show"]),
+        Wish::Words(&["artist", "album", "track", "playlist", "show", "episode"]),
         "What kinds of things, with commas between them; without it `artist,album,track`.",
     ),
     Param::optional("explain", Wish::Word(&["0", "1"]), "1 gives each hit the `score` that it is ranked by."),
 ];
 
 /// Name in `type`, member of the answer, kind.
-const TYPES: [(&str, &str, Kind); 5] = [
+const TYPES: [(&str, &str, Kind); 6] = [
     ("artist", "artists", Kind::Artist),
     ("album", "albums", Kind::Release),
     ("track", "tracks", Kind::Track),
     ("playlist", "playlists", Kind::Playlist),
     ("show", "shows", Kind::Show),
+    ("episode", "episodes", Kind::Episode),
 ];
 
 pub(super) async fn search(call: &Call<'_>) -> Reply {
@@ -49,7 +50,8 @@ pub(super) async fn search(call: &Call<'_>) -> Reply {
     let mut said = Map::new();
     for name in wanted.split(',') {
         let known = TYPES.iter().find(|(of, ..)| *of == name);
-        let (name, member, kind) = known.ok_or_else(|| wrong("type", "it is artist, album, track, playlist, show"))?;
+        let (name, member, kind) =
+            known.ok_or_else(|| wrong("type", "it is artist, album, track, playlist, show, episode"))?;
         let query =
             Query { text, kinds: Kinds::of(&[*kind]), limit: limit as usize, offset: offset as usize, is_prefix: true };
         let found = call.house.index.search(&query);
@@ -93,7 +95,15 @@ async fn entity(call: &Call<'_>, kind: Kind, id: &str) -> Result<Option<Value>, 
             Ok(id) => catalog.track(id).await.map(|found| found.map(|track| shapes::track(&track))),
             Err(_) => Ok(None),
         },
-        Kind::Playlist | Kind::Show | Kind::Episode => Ok(None),
+        Kind::Show => match ShowId::parse(id) {
+            Ok(id) => catalog.show(id).await.map(|found| found.map(|show| shapes::show(&show))),
+            Err(_) => Ok(None),
+        },
+        Kind::Episode => match EpisodeId::parse(id) {
+            Ok(id) => catalog.episode(id).await.map(|found| found.map(|episode| shapes::episode(&episode, None))),
+            Err(_) => Ok(None),
+        },
+        Kind::Playlist => Ok(None),
     };
     found.map_err(|error| failed(&error))
 }

@@ -121,7 +121,7 @@ pub(super) async fn artist_info(call: &Call<'_>) -> Reply {
         Named::Artist(id) => Some(id),
         Named::Release(id) => call.the_release(id).await?.artists.first().map(|artist| artist.id),
         Named::Track(id) => call.the_track(id).await?.artists.first().map(|artist| artist.id),
-        Named::Playlist(_) => None,
+        Named::Playlist(_) | Named::Show(_) | Named::Episode(_) => None,
     };
     let artist = call.the_artist(id.ok_or_else(Failure::not_found)?).await?;
     let count = call.params.number("count", SIMILAR_MAX, 20)? as usize;

@@ -90,6 +90,15 @@ impl From<needledrop_playlist::Error> for Failure {
     }
 }
 
+impl From<needledrop_podcast::Error> for Failure {
+    fn from(error: needledrop_podcast::Error) -> Self {
+        match error.told() {
+            Some(words) => Self::other(words),
+            None => inside("podcasts", &error),
+        }
+    }
+}
+
 /// Our own fault: the words are for the operator.
 fn inside(what: &'static str, why: &dyn std::error::Error) -> Failure {
     tracing::error!(what, error = %why, "an OpenSubsonic call failed");

@@ -194,7 +194,7 @@ pub(super) async fn similar_songs(call: &Call<'_>, name: &'static str) -> Reply 
             let track = call.the_track(id).await?;
             (track.artists.first().map(|artist| artist.id), track.genre.clone())
         }
-        Named::Playlist(_) => return Err(Failure::not_found()),
+        Named::Playlist(_) | Named::Show(_) | Named::Episode(_) => return Err(Failure::not_found()),
     };
     let mut similar = Vec::new();
     if let Some(artist) = artist {

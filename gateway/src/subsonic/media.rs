@@ -9,14 +9,18 @@ use needledrop_playback::{Ask, Asked, DisplayName, Start, TrackFacts};
 
 use super::failure::Failure;
 use super::params::Named;
-use super::{Call, Reply, Said, done, sleeve};
+use super::{Call, Reply, Said, done, podcasts, sleeve};
 
 /// Sizes that artwork is made in, in pixels of the longest side.
 const ART_PX: [u64; 3] = [64, 300, 640];
 
 /// A signed URL of the edge. Who asks again for the same track goes on with the same play: so clients seek.
 pub(super) async fn stream(call: &Call<'_>) -> Reply {
-    let Named::Track(id) = Named::parse(call.params.required("id")?)? else { return Err(Failure::not_found()) };
+    let id = match Named::parse(call.params.required("id")?)? {
+        Named::Track(id) => id,
+        Named::Episode(id) => return podcasts::sound(call, id).await,
+        _ => return Err(Failure::not_found()),
+    };
     if call.params.number("timeOffset", u64::MAX, 0)? > 0 {
         return Err(Failure::wrong("timeOffset", "seek with a range request at the URL this call leads to"));
     }
@@ -119,6 +123,8 @@ pub(super) async fn cover_art(call: &Call<'_>) -> Reply {
         Named::Release(id) => call.the_release(id).await?.art.clone(),
         Named::Track(id) => call.the_track(id).await?.release.art.clone(),
         Named::Playlist(id) => playlist_art(call, id).await?,
+        Named::Show(id) => call.house.catalog.show(id).await?.and_then(|show| show.art),
+        Named::Episode(_) => None,
     };
     let Some(art) = art.filter(|art| art.bytes().all(|byte| byte.is_ascii_alphanumeric())) else {
         return blank(named, size).await;

@@ -1,7 +1,7 @@
 //! OpenSubsonic below `/rest/`: what nearly all clients call, in XML, JSON and JSONP.
 //!
 //! [`answer`] reads the [`params`], asks [`auth`] who it is, lets one call make a tree, and writes it as [`response`]
-//! says. Ids bear the kind before them (`ar-`, `al-`, `tr-`, `pl-`), since the protocol has one room for all. Sound and
+//! says. Ids bear the kind before them (`ar-`, `al-`, `tr-`, `pl-`, `sh-`, `ep-`), since the protocol has one room for all. Sound and
 //! pictures never come from here: `stream`, `download` and `getCoverArt` lead to the edge.
 //!
 //! What of the protocol is not served says so with an error; nothing is made up. So `getAlbumList2` of type `recent` is
@@ -16,6 +16,7 @@ mod marks;
 mod media;
 mod params;
 mod playlists;
+mod podcasts;
 mod queue;
 pub mod readings;
 pub mod response;
@@ -182,6 +183,12 @@ async fn said(house: &House, request: &Request, params: &Params<'_>, name: &str,
         "getCoverArt" => media::cover_art(&call).await,
         "stream" | "download" => media::stream(&call).await,
         "scrobble" => media::scrobble(&call).await,
+        "getPodcasts" => podcasts::all(&call).await,
+        "getNewestPodcasts" => podcasts::newest(&call).await,
+        "getPodcastEpisode" => podcasts::episode(&call).await,
+        "refreshPodcasts" => podcasts::refresh(&call).await,
+        "createPodcastChannel" => podcasts::create(&call).await,
+        "deletePodcastChannel" => podcasts::delete(&call).await,
         "getPlaylists" => playlists::all(&call).await,
         "getPlaylist" => playlists::one(&call).await,
         "createPlaylist" => playlists::create(&call).await,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use http::header::CONTENT_TYPE;
-use needledrop_core::{ArtistId, PlaylistId, ReleaseId, TrackId};
+use needledrop_core::{ArtistId, EpisodeId, PlaylistId, ReleaseId, ShowId, TrackId};
 use needledrop_http::Request;
 use needledrop_playlist::Thing;
 
@@ -91,6 +91,10 @@ pub enum Named {
     Track(TrackId),
     /// `pl-`.
     Playlist(PlaylistId),
+    /// `sh-`: a podcast, which the protocol calls a channel.
+    Show(ShowId),
+    /// `ep-`.
+    Episode(EpisodeId),
 }
 
 impl Named {
@@ -104,6 +108,8 @@ impl Named {
             Some(("al", id)) => id.parse().map(Named::Release),
             Some(("tr", id)) => id.parse().map(Named::Track),
             Some(("pl", id)) => id.parse().map(Named::Playlist),
+            Some(("sh", id)) => id.parse().map(Named::Show),
+            Some(("ep", id)) => id.parse().map(Named::Episode),
             _ => text.parse().map(Named::Track),
         };
         named.map_err(|_| Failure::not_found())
@@ -115,7 +121,7 @@ impl Named {
             Named::Artist(id) => Some(Thing::Artist(id)),
             Named::Release(id) => Some(Thing::Release(id)),
             Named::Track(id) => Some(Thing::Track(id)),
-            Named::Playlist(_) => None,
+            Named::Playlist(_) | Named::Show(_) | Named::Episode(_) => None,
         }
     }
 }
@@ -127,6 +133,8 @@ impl std::fmt::Display for Named {
             Named::Release(id) => write!(f, "al-{id}"),
             Named::Track(id) => write!(f, "tr-{id}"),
             Named::Playlist(id) => write!(f, "pl-{id}"),
+            Named::Show(id) => write!(f, "sh-{id}"),
+            Named::Episode(id) => write!(f, "ep-{id}"),
         }
     }
 }
@@ -155,7 +163,7 @@ mod tests {
     #[test]
     fn ids_survive_their_text_and_others_name_nothing() {
         let id = TrackId::from_random([7; 16]);
-        for prefix in ["ar", "al", "tr", "pl"] {
+        for prefix in ["ar", "al", "tr", "pl", "sh", "ep"] {
             let text = format!("{prefix}-{id}");
             assert_eq!(Named::parse(&text).unwrap().to_string(), text);
         }

@@ -5,7 +5,7 @@ use super::response::Element;
 use super::{Call, Reply, Said, tree};
 
 /// The extensions that are truly served.
-const EXTENSIONS: [&str; 3] = ["apiKeyAuthentication", "formPost", "songLyrics"];
+const EXTENSIONS: [&str; 4] = ["apiKeyAuthentication", "formPost", "getPodcastEpisode", "songLyrics"];
 
 pub(super) fn extensions() -> Said {
     let extension = |name: &&'static str| Element::new().with("name", *name).words("versions", [1_u32]);
@@ -26,7 +26,8 @@ pub(super) fn user(call: &Call<'_>) -> Reply {
         .with("username", account.name.as_str())
         .with("scrobblingEnabled", true)
         .with("maxBitRate", account.plan.cap().value())
-        .with("adminRole", account.is_admin);
+        .with("adminRole", account.is_admin)
+        .with("podcastRole", super::podcasts::may_manage(call));
     for role in ["downloadRole", "playlistRole", "streamRole"] {
         user = user.with(role, true);
     }
@@ -35,7 +36,6 @@ pub(super) fn user(call: &Call<'_>) -> Reply {
         "uploadRole",
         "coverArtRole",
         "commentRole",
-        "podcastRole",
         "jukeboxRole",
         "shareRole",
         "videoConversionRole",

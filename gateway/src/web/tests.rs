@@ -85,11 +85,15 @@ fn a_tag_is_strong_and_follows_the_bytes() {
 }
 
 #[test]
-fn the_policy_admits_our_own_host_and_the_public_url_for_sound_only() {
-    let own = content_security_policy(None);
+fn the_policy_admits_our_own_host_the_public_url_and_sound_from_the_web() {
+    let own = content_security_policy(None, Page::Secure);
     assert!(own.starts_with("default-src 'none'; script-src 'self'; style-src 'self';"), "{own}");
     assert!(!own.contains("unsafe"));
-    let public = content_security_policy(Some("https://music.example"));
-    assert_eq!(public.matches("https://music.example").count(), 2);
-    assert!(public.contains("media-src 'self' blob: https://music.example;"), "{public}");
+    assert!(own.contains("media-src 'self' blob: https:;") && own.contains("img-src 'self' data:;"), "{own}");
+    assert!(own.contains("connect-src 'self';"), "{own}");
+    let plain = content_security_policy(None, Page::Plain);
+    assert!(plain.contains("media-src 'self' blob: https: http:;"), "{plain}");
+    let public = content_security_policy(Some("https://music.example"), Page::Secure);
+    assert!(public.contains("connect-src 'self' https://music.example;"), "{public}");
+    assert_eq!(public.matches("https:").count(), 2, "{public}");
 }

@@ -76,6 +76,7 @@ const CACHES = {
 /** Where the sound came from, in words. @param {Drop} drop */
 export function source(drop) {
   if (drop.prepared === "deck") return "already on the other deck";
+  if (drop.prepared === "publisher") return "from the publisher's own server";
   if (drop.prepared === "head") return "from this device, fetched ahead";
   const where = CACHES[drop.cache] ?? "from the edge";
   return drop.edgeMs === null ? where : `${where} in ${drop.edgeMs < 10 ? drop.edgeMs.toFixed(1) : Math.round(drop.edgeMs)} ms`;

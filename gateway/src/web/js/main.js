@@ -10,6 +10,7 @@ import { openMenu } from "./menu.js";
 import * as model from "./model.js";
 import { Player } from "./player.js";
 import { reportPlays } from "./plays.js";
+import { reportPositions } from "./positions.js";
 import { Queue } from "./queue.js";
 import * as router from "./router.js";
 import { applyTheme, changes, set, settings } from "./settings.js";
@@ -23,13 +24,14 @@ import { home } from "./views/home.js";
 import { albums, artists, tracks } from "./views/library.js";
 import { empty, markCurrent, pill } from "./views/parts.js";
 import { playlist, playlists } from "./views/playlists.js";
+import { podcasts, show as podcast } from "./views/podcasts.js";
 import { queue as queueView } from "./views/queue.js";
 import { search, wireSearch } from "./views/search.js";
 import { settings as settingsView } from "./views/settings.js";
 import { signin } from "./views/signin.js";
 
-const VIEWS = { home, album, artist, albums, artists, tracks, search, playlists, playlist, queue: queueView, settings: settingsView };
-const PLACES = [["home", "Home", "home"], ["albums", "Library", "album"], ["playlists", "Playlists", "playlist"], ["queue", "Queue", "queue"]];
+const VIEWS = { home, album, artist, albums, artists, tracks, search, playlists, playlist, podcasts, show: podcast, queue: queueView, settings: settingsView };
+const PLACES = [["home", "Home", "home"], ["albums", "Library", "album"], ["playlists", "Playlists", "playlist"], ["podcasts", "Podcasts", "podcast"], ["queue", "Queue", "queue"]];
 const LIBRARY = new Set(["albums", "artists", "tracks", "album", "artist"]);
 /** Before this a view that is not there yet shows nothing: a flash of grey would be slower to the eye. */
 const SKELETON_MS = 180;
@@ -225,7 +227,7 @@ function drawPlaces() {
   const here = root.dataset.route;
   const open = PLACES.filter(([name]) => name !== "playlists" || app.features.playlists);
   $("places").replaceChildren(...open.map(([name, text, picture]) => {
-    const current = here === name || (name === "albums" && LIBRARY.has(here)) || (name === "playlists" && here === "playlist");
+    const current = here === name || (name === "albums" && LIBRARY.has(here)) || (name === "playlists" && here === "playlist") || (name === "podcasts" && here === "show");
     return h("li", {}, h("a", { href: router.to(name), "aria-current": current ? "page" : null }, icon(picture), h("span", { text })));
   }));
 }
@@ -269,6 +271,7 @@ async function enter() {
   if (!entered) {
     entered = true;
     app.plays = reportPlays(app.player);
+    reportPositions(app.player);
     router.start(show);
   } else {
     shown = "";

@@ -4,8 +4,10 @@
 /** @typedef {{ id: string, name: string }} Named */
 /** @typedef {Named & { images: Image[], genres: string[] }} Artist */
 /** @typedef {Named & { kind: string, artists: Named[], images: Image[], year: string, total: number }} Album */
-/** @typedef {Named & { artists: Named[], album: Album | null, images: Image[], disc: number, number: number, durationMs: number, lufs: number | null }} Track */
+/** @typedef {Named & { artists: Named[], album: Album | null, images: Image[], disc: number, number: number, durationMs: number, lufs: number | null, episode?: Episode }} Track */
 /** @typedef {Named & { images: Image[], total: number, owner: string }} Playlist */
+/** @typedef {Named & { images: Image[], total: number, publisher: string, about: string, problem: string }} Show */
+/** @typedef {{ show: string, about: string, day: string, resumeMs: number, played: boolean }} Episode what a track has that is one */
 
 const text = (value) => (typeof value === "string" ? value : "");
 const list = (value) => (Array.isArray(value) ? value.filter(Boolean) : []);
@@ -59,6 +61,33 @@ export const playlist = (raw) => ({
   total: Number(raw.items?.total ?? raw.tracks?.total) || 0,
   owner: text(raw.owner?.display_name),
 });
+
+/** @returns {Show} */
+export const show = (raw) => ({
+  ...named(raw),
+  images: images(raw),
+  total: Number(raw.total_episodes) || 0,
+  publisher: text(raw.publisher),
+  about: text(raw.description),
+  problem: text(raw.feed_state?.problem),
+});
+
+/** An episode as something that plays. @param {Show} [within] of one that comes without its show @returns {Track} */
+export function episode(raw, within) {
+  const of = raw.show ? show(raw.show) : (within ?? { id: "", name: "", images: [] });
+  const { resume_position_ms: resumeMs, fully_played: played } = raw.resume_point ?? {};
+  return {
+    ...named(raw),
+    artists: [{ id: "", name: of.name }],
+    album: null,
+    images: of.images,
+    disc: 1,
+    number: 0,
+    durationMs: Number(raw.duration_ms) || 0,
+    lufs: null,
+    episode: { show: of.id, about: text(raw.description), day: text(raw.release_date), resumeMs: played ? 0 : Number(resumeMs) || 0, played: played === true },
+  };
+}
 
 /** Entries of a playlist: Spotify calls the field `item`, and once called it `track`. @returns {Track[]} */
 export const entries = (raw) => list((raw.items ?? raw.tracks)?.items).map((entry) => entry.item ?? entry.track ?? entry).filter((entry) => entry?.id).map((entry) => track(entry));

@@ -83,7 +83,7 @@ export class Player extends EventTarget {
   }
 
   /** Puts the needle on a track. `tapped` is the moment of the tap, from the event itself. */
-  async play(track, { tapped = performance.now(), at = 0 } = {}) {
+  async play(track, { tapped = performance.now(), at = (track.episode?.resumeMs ?? 0) / 1000 } = {}) {
     const ahead = this.#ahead;
     const fits = ahead && ahead.track.id === track.id && ahead.wish === wish() && fresh(ahead.grant) && at === 0;
     this.#ahead = null;
@@ -92,7 +92,7 @@ export class Player extends EventTarget {
     // The question leaves first; the page is drawn while the answer is under way.
     const guess = this.#guess?.what === `${track.id} ${wish()}` ? this.#guess.asked : null;
     this.#guess = null;
-    const asked = fits ? Promise.resolve(ahead.grant) : (guess ?? requestGrant(track.id, this.#upcoming()?.id));
+    const asked = fits ? Promise.resolve(ahead.grant) : (guess ?? requestGrant(track, this.#upcoming()));
     asked.catch(() => {}); // It is heard below, unless another tap comes first.
     const turn = this.#begin(track);
     this.#set("waiting");
@@ -123,7 +123,7 @@ export class Player extends EventTarget {
   anticipate(track, next) {
     const what = `${track.id} ${wish()}`;
     if (this.#guess?.what === what || this.#ahead?.track.id === track.id) return;
-    const asked = requestGrant(track.id, next?.id);
+    const asked = requestGrant(track, next);
     this.#guess = { what, asked };
     asked.catch(() => {}); // If the press comes, it is heard in `play`.
     setTimeout(() => this.#guess?.asked === asked && (this.#guess = null), GUESS_MS);
@@ -240,7 +240,7 @@ export class Player extends EventTarget {
     const turn = (this.#turn += 1);
     if (andPlay) this.#set("waiting");
     try {
-      const grant = await requestGrant(this.track.id, this.#upcoming()?.id);
+      const grant = await requestGrant(this.track, this.#upcoming());
       if (turn !== this.#turn) return;
       this.#granted(grant);
       this.#deck.src = grant.urls[0];
@@ -255,6 +255,8 @@ export class Player extends EventTarget {
   async #failed() {
     const grant = this.grant;
     if (!grant || !this.#deck.error) return;
+    // A page may not read what a publisher's server answers.
+    if (this.track?.episode) return this.#refuse(new Error("The publisher's server does not give this episode's sound."));
     const turn = this.#turn;
     const wasPlaying = this.state !== "paused";
     const answer = await fetch(grant.urls[0], { headers: { Range: "bytes=0-0" }, cache: "no-store" }).catch(() => null);
@@ -272,7 +274,8 @@ export class Player extends EventTarget {
     this.#set("playing");
     if (this.#tapped === null) return this.#prepare(this.#turn);
     const at = performance.now();
-    const { asked, granted, prepared } = this.#steps;
+    const { asked, granted } = this.#steps;
+    const prepared = this.track.episode ? "publisher" : this.#steps.prepared;
     const total = Math.max(0, at - this.#tapped);
     this.#tapped = null;
     this.#tell("needle", { ms: total, grantMs: Math.max(0, granted - asked), prepared, url: this.grant.urls[0], track: this.track });
@@ -284,13 +287,14 @@ export class Player extends EventTarget {
   /** Gets the right to the next track and its head. */
   async #prepare(turn) {
     const next = this.#upcoming();
-    if (!next || this.#ahead?.track.id === next.id) return;
+    // Episodes start where they were left, and their publishers count every fetch: nothing is taken ahead.
+    if (!next || next.episode || this.#ahead?.track.id === next.id) return;
     const what = `${turn} ${next.id} ${wish()}`;
     if (this.#preparing === what) return;
     this.#preparing = what;
     try {
       const wished = wish();
-      const grant = await requestGrant(next.id);
+      const grant = await requestGrant(next);
       if (turn !== this.#turn || this.#upcoming()?.id !== next.id) return;
       this.#ahead = { track: next, wish: wished, grant, loaded: false };
       await fetchHead(grant);

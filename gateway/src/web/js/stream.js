@@ -30,8 +30,15 @@ function kbps() {
 /** What a grant is asked for with; a grant for another wish does not fit. */
 export const wish = () => `${kbps()}.${CODEC}`;
 
-/** @param {string} id @param {string} [next] the track that follows, whose head the edge then fetches @returns {Promise<Grant>} */
-export function requestGrant(id, next) {
+/**
+ * @param {import("./model.js").Track} track
+ * @param {import("./model.js").Track | null} [following] whose head the edge then fetches
+ * @returns {Promise<Grant>}
+ */
+export function requestGrant({ id, episode }, following) {
+  // The sound of an episode is at its publisher's, in the one form that it has.
+  if (episode) return ask(`/v1/episodes/${segment(id)}/stream`);
+  const next = following?.episode ? null : following?.id;
   // `next=` says that none follows; without it the server would guess.
   const query = withQuery(`/v1/tracks/${segment(id)}/stream`, { kbps: String(kbps()), codec: CODEC });
   return ask(`${query}&next=${next ? segment(next) : ""}`);

@@ -1,7 +1,7 @@
 // Keeps the queue: in this browser at once, and on the server now and then, so that another device can go on.
 
 import { ask, getIfThere, isMissing, segment, tell } from "./api.js";
-import { track as readTrack } from "./model.js";
+import { episode as readEpisode, track as readTrack } from "./model.js";
 
 const KEY = "needledrop.queue";
 /** The server hears of the queue at most this often, except when the listener pauses or leaves. */
@@ -108,11 +108,17 @@ async function tracksOf(state, here) {
   const ids = state.items.filter((id) => typeof id === "string");
   const unknown = [...new Set(ids)].filter((id) => !known.has(id)).slice(0, LOOKED_UP_MAX);
   for (let i = 0; i < unknown.length; i += LOOKUPS_AT_ONCE) {
-    const found = await Promise.all(unknown.slice(i, i + LOOKUPS_AT_ONCE).map((id) => ask(`/v1/tracks/${segment(id)}`).catch(() => null)));
-    found.filter(Boolean).forEach((raw) => known.set(raw.id, readTrack(raw)));
+    const found = await Promise.all(unknown.slice(i, i + LOOKUPS_AT_ONCE).map(lookUp));
+    found.filter(Boolean).forEach((one) => known.set(one.id, one));
   }
   return ids.flatMap((id) => known.get(id) ?? []);
 }
+
+/** A track, else an episode: an id does not say which. */
+const lookUp = (id) =>
+  ask(`/v1/tracks/${segment(id)}`).then(readTrack)
+    .catch(() => ask(`/v1/episodes/${segment(id)}`).then((raw) => readEpisode(raw)))
+    .catch(() => null);
 
 /** The queue belongs to whoever was signed in. */
 export function forgetQueue() {

@@ -26,7 +26,7 @@ export const artistCard = (artist) => card({ href: to("artist", artist.id), pict
 
 export const playlistCard = (list) => card({ href: to("playlist", list.id), picture: h("span", { class: "sleeve" }, h("span", { class: "sleeve-disc" }), art(list, 180)), name: list.name, sub: `${list.total} tracks` });
 
-function card({ href, picture, name, sub, play, round }) {
+export function card({ href, picture, name, sub, play, round }) {
   return h("li", { class: round ? "card is-round" : "card" },
     h("div", { class: "card-picture" }, picture, play && h("button", { type: "button", class: "card-play", "aria-label": `Play ${name}`, on: { click: play } }, icon("play"))),
     h("a", { class: "card-name", href, text: name }),

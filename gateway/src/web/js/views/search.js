@@ -3,11 +3,12 @@
 import * as api from "../api.js";
 import { $, h } from "../dom.js";
 import * as model from "../model.js";
+import { episodeList, showCard } from "./podcasts.js";
 import { albumCard, artistCard, empty, playlistCard, shelf, trackList } from "./parts.js";
 
 /** A pause this short is between two letters of a word. */
 const TYPING_MS = 120;
-const TYPES = "artist,album,track,playlist";
+const TYPES = "artist,album,track,playlist,show,episode";
 
 /** Wires the field in the top bar. @param {import("../main.js").App} app */
 export function wireSearch(app) {
@@ -56,11 +57,15 @@ export async function search(app, { query }) {
   const albums = model.items(said.albums, model.album);
   const tracks = model.items(said.tracks, (t) => model.track(t));
   const playlists = model.items(said.playlists, model.playlist);
-  if (artists.length + albums.length + tracks.length + playlists.length === 0) return h("div", { class: "view" }, empty(`Nothing for “${q}”`, "Check the spelling, or try fewer letters."));
+  const shows = model.items(said.shows, model.show);
+  const episodes = model.items(said.episodes, (e) => model.episode(e));
+  if ([artists, albums, tracks, playlists, shows, episodes].every((found) => found.length === 0)) return h("div", { class: "view" }, empty(`Nothing for “${q}”`, "Check the spelling, or try fewer letters."));
   return h("div", { class: "view" },
     h("h1", { class: "visually-hidden", tabindex: "-1", text: `Search: ${q}` }),
     tracks.length > 0 && h("section", { class: "block" }, h("div", { class: "row-head" }, h("h2", { text: "Songs" })), trackList(app, tracks, { columns: true, album: false })),
     shelf("Records", albums.map((album) => albumCard(app, album))),
     shelf("Artists", artists.map(artistCard)),
-    shelf("Playlists", playlists.map(playlistCard)));
+    shelf("Playlists", playlists.map(playlistCard)),
+    shelf("Podcasts", shows.map(showCard)),
+    episodes.length > 0 && h("section", { class: "block" }, h("div", { class: "row-head" }, h("h2", { text: "Episodes" })), episodeList(app, episodes)));
 }
