@@ -95,6 +95,7 @@ pub(super) async fn remove(call: &Call<'_>, caller: &Caller, id: &str) -> Reply 
 pub(super) async fn refresh(call: &Call<'_>, caller: &Caller, id: &str) -> Reply {
     may_manage(call, caller)?;
     let id = show_id(id)?;
+    the_show(call, id).await?;
     call.house.podcasts.refresh(id, call.now).await.map_err(|error| problem(&error))?;
     Ok(Answer::Private(shapes::show(&the_show(call, id).await?)))
 }
