@@ -217,7 +217,7 @@ def what_is_asked_wrongly_is_refused_by_name(world):
     wrong = {
         "/v1/tracks?limit=0": "limit", "/v1/tracks?limit=51": "limit", "/v1/tracks?limit=ten": "limit", "/v1/tracks?limit=": "limit",
         "/v1/tracks?limit=1&limit=2": "limit", "/v1/tracks?limit=%2B1": "limit", "/v1/tracks?offset=-1": "offset",
-        "/v1/tracks?order=loudest": "order", "/v1/search": "q", "/v1/search?q=%20": "q", f"/v1/search?q={'a' * 201}": "q",
+        "/v1/tracks?order=loudest": "order", "/v1/search": "q", "/v1/search?q=%20": "q", f"/v1/search?q={'a' * 1001}": "q",
         "/v1/search?q=a&type=song": "type", "/v1/search?q=a&type=": "type", "/v1/search?q=a&explain=yes": "explain",
         f"/v1/tracks/{track}/stream?kbps=161": "kbps", f"/v1/tracks/{track}/stream?codec=mp3": "codec",
         f"/v1/tracks/{track}/stream?start=middle": "start", f"/v1/tracks/{track}/stream?next=nothing": "next",

@@ -12,8 +12,8 @@ use crate::shapes::{self, Listed};
 
 /// Where a search may begin: nobody reads further, and ranking costs by depth.
 const OFFSET_MAX: u64 = 1_000;
-/// The longest text that is looked for. Unit: characters. Longer than the longest names there are.
-const TEXT_CHARS_MAX: usize = 200;
+/// The longest text that is looked for. Unit: characters. Longer than any name, its accents piled up.
+const TEXT_CHARS_MAX: usize = 1_000;
 
 /// A page of what is found.
 pub(super) const PAGE: [Param; 2] = page_until(OFFSET_MAX);
