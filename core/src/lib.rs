@@ -38,7 +38,9 @@ pub use answer::{Answer, Segment, answer};
 pub use block::{BLOCK_BYTES, BlockIndex};
 pub use decide::{Conditions, Method, Outcome, Validators, decide};
 pub use etag::EntityTag;
-pub use id::{AccountId, ArtistId, ClientId, EpisodeId, PlaybackId, PlaylistId, ReleaseId, Rev, ShowId, TokenId, TrackId};
+pub use id::{
+    AccountId, ArtistId, ClientId, EpisodeId, PlaybackId, PlaylistId, ReleaseId, Rev, ShowId, TokenId, TrackId,
+};
 pub use intervals::Intervals;
 pub use media::{Codec, Kbps, Rendition, content_type_for};
 pub use network::Cidr;

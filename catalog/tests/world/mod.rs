@@ -124,7 +124,7 @@ pub fn an_episode(n: u32, show: ShowId) -> Change {
         bytes: Some(u64::from(n) * 1_000),
         link: Some("https://example.org/1".into()),
         image: Some("https://example.org/1.jpg".into()),
-        is_explicit: n % 2 == 0,
+        is_explicit: n.is_multiple_of(2),
         season: Some(2),
         number: Some(n),
         guid: format!("guid-{n}"),

@@ -95,7 +95,7 @@ impl Show {
                 first(&mut self.feed.link, element.attribute("href").and_then(web_url));
             }
             (Space::Podcast, "updateFrequency") => {
-                self.feed.is_complete |= element.attribute("complete") == Some("true")
+                self.feed.is_complete |= element.attribute("complete") == Some("true");
             }
             _ => {}
         }
@@ -116,7 +116,7 @@ impl Show {
             Field::Guid => first(&mut feed.guid, word(&text)),
             Field::Moved => first(&mut feed.moved, web_url(&text)),
             Field::Ttl => {
-                first(&mut feed.ttl_minutes, text.trim().parse().ok().map(|ttl: u32| ttl.min(TTL_MINUTES_MAX)))
+                first(&mut feed.ttl_minutes, text.trim().parse().ok().map(|ttl: u32| ttl.min(TTL_MINUTES_MAX)));
             }
             Field::Complete => feed.is_complete |= text.trim().eq_ignore_ascii_case("yes"),
             _ => {}
