@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::param::{Kind, LIMIT, LIMIT_MAX, Param};
+use super::whole::Whole;
 use super::{Call, created, no_such};
 use crate::answer::{Answer, Reply, failed, refused};
 use crate::shapes::{self, Listed};
@@ -36,7 +37,7 @@ struct NewShow {
 
 #[derive(Deserialize)]
 struct Heard {
-    resume_position_ms: u64,
+    resume_position_ms: Whole,
     #[serde(default)]
     fully_played: bool,
 }
@@ -170,7 +171,7 @@ pub(super) async fn set_resume_point(call: &Call<'_>, caller: &Caller, id: &str)
     caller.may(Scope::PlaybackModify).map_err(|error| refused(&error.into()))?;
     let heard: Heard = call.body()?;
     let episode = the_episode(call, id).await?;
-    let position = Position { ms: heard.resume_position_ms.min(POSITION_MS_MAX), is_played: heard.fully_played };
+    let position = Position { ms: heard.resume_position_ms.0.min(POSITION_MS_MAX), is_played: heard.fully_played };
     let kept = call.house.podcasts.set_position(caller.account().id, episode.id, position, call.now).await;
     kept.map(|()| Answer::Nothing).map_err(|error| problem(&error))
 }
