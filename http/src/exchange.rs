@@ -164,7 +164,7 @@ impl<H: Handler> Exchange<H> {
         if !self.handler.wants_body(&request) {
             return self.call(request).await;
         }
-        match self.bodies.read(&request.headers, carried).await {
+        match self.bodies.read(request.peer.client, &request.headers, carried).await {
             Ok((body, _room)) => {
                 request.body = body;
                 self.call(request).await

@@ -72,7 +72,8 @@ pub struct Limits {
     pub quic_idle: Duration,
     /// Bytes of a request's body, where a handler wants one: sign-in, settings, or a playlist of 2,000 tracks by their ids.
     pub body_bytes: usize,
-    /// Bytes of all request bodies at once; beyond it requests with a body get 503. 270 of the largest.
+    /// Bytes of all request bodies at once, of which one client network may hold an eighth; beyond it requests with a
+    /// body get 503. 270 of the largest.
     pub bodies_bytes: usize,
     /// Time from a request's head to the end of its body.
     pub body: Duration,

@@ -108,6 +108,8 @@ impl Outside {
         }
         // What stands behind # is the client's own and is never sent.
         url.set_fragment(None);
+        // What a URL parser takes in a host is not all that a request target may be made of.
+        http::Uri::try_from(url.as_str()).map_err(|_| Unreachable::NotUrl)?;
         let place = Place(url);
         let (host, port) = (place.0.host().ok_or(Unreachable::NotUrl)?, place.port());
         match host {

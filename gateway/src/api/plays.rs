@@ -46,6 +46,26 @@ impl Counted {
         }
         true
     }
+
+    /// It did not count after all. It stays among those that are forgotten in turn, which does no harm.
+    fn forget(&self, play: PlaybackId) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).0.remove(&play);
+    }
+}
+
+/// A play that is being written. Unless that ends well, its next report counts.
+struct Writing<'a> {
+    counted: &'a Counted,
+    play: PlaybackId,
+    is_written: bool,
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if !self.is_written {
+            self.counted.forget(self.play);
+        }
+    }
 }
 
 impl House {
@@ -54,7 +74,9 @@ impl House {
         if !self.counted.is_new(play) {
             return Ok(());
         }
+        let mut writing = Writing { counted: &self.counted, play, is_written: false };
         self.catalog.apply(vec![Change::Plays { track: track.id, added: 1 }]).await?;
+        writing.is_written = true;
         // The next search ranks by it.
         self.index.set_plays(Kind::Track, &DocId::from(track.id), track.plays + 1);
         Ok(())
@@ -130,5 +152,16 @@ mod tests {
         }
         assert!(counted.is_new(id(1)), "it was forgotten");
         assert!(!counted.is_new(id(4)));
+    }
+
+    #[test]
+    fn a_play_that_was_not_written_counts_when_it_is_reported_again() {
+        let counted = Counted::default();
+        let play = PlaybackId::from_random([7; 16]);
+        for is_written in [false, true] {
+            assert!(counted.is_new(play));
+            drop(Writing { counted: &counted, play, is_written });
+        }
+        assert!(!counted.is_new(play));
     }
 }

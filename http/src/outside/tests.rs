@@ -150,6 +150,15 @@ fn a_url_is_http_or_https_and_nothing_more() {
     {
         assert_eq!(refused(text), Unreachable::NotUrl, "{text}");
     }
+    // A URL to its parser, and none to what sends it.
+    for text in ["https://a{b.example/", "https://a`b.example/", "http://a\"b.example/feed"] {
+        assert!(Url::parse(text).is_ok());
+        assert_eq!(refused(text), Unreachable::NotUrl, "{text}");
+    }
+    for text in ["https://example.org/a{b}?c=\"d`", "https://example.org/é"] {
+        let place = outside.place(text).unwrap();
+        assert!(http::Uri::try_from(place.as_str()).is_ok(), "{text}");
+    }
     for text in ["file:///etc/passwd", "ftp://example.org/", "gopher://example.org/", "data:text/xml,<rss/>", "feed:x"]
     {
         assert!(matches!(refused(text), Unreachable::Scheme(_)), "{text}");
