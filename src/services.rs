@@ -17,7 +17,7 @@ use needledrop_gateway::cors::Cors;
 use needledrop_gateway::limits::{self, Limits};
 use needledrop_gateway::ops::{Audit, Edge, Ops};
 use needledrop_gateway::subsonic::readings::Readings;
-use needledrop_gateway::{Documents, Gateway, House, Making};
+use needledrop_gateway::{Documents, Gateway, House, Making, PublicLists};
 use needledrop_origin::record::TrackRecord;
 use needledrop_playback::{EdgeBase, Playback, ServerKey, UserName};
 use needledrop_playlist::Playlists;
@@ -40,6 +40,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 const TIDY_EVERY: Duration = Duration::from_secs(3_600);
 /// Longest wait for the last writes: a person who stops us sees it, and a database that is well needs milliseconds.
 const LAST_WRITES_WITHIN: Duration = Duration::from_secs(1);
+/// How often the names of public playlists are compared with the store. Each change is told at once; this is for those
+/// whose caller went away before it could be told.
+const COMPARE_EVERY: Duration = Duration::from_secs(60);
 /// How long the catalog waits after a failure of its database.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 
@@ -92,7 +95,6 @@ impl Services {
         let key =
             ServerKey::load_or_make(&key_path, random).map_err(|error| format!("{}: {error}", key_path.display()))?;
         let catalog = Catalog::open(database.clone()).await.map_err(|error| error.to_string())?;
-        let playlists = Playlists::open(database.clone()).await.map_err(|error| error.to_string())?;
         let audit = Audit::open(database.clone()).await.map_err(|error| error.to_string())?;
         let ops = Arc::new(Ops::new(wish.edges, audit).map_err(|error| error.to_string())?);
         let (playback, _) = Playback::open(database.clone(), key).await.map_err(|error| error.to_string())?;
@@ -104,12 +106,13 @@ impl Services {
         };
         let (index, playback) = (Arc::new(Index::new()), Arc::new(playback));
         let documents = Arc::new(Documents::new(index.clone()));
+        let (playlists, lists) = playlists(database.clone(), &index).await?;
         let podcasts = podcasts(database, &catalog, wish.feeds, &documents).await?;
         let house = House {
             catalog: catalog.clone(),
             index,
             playback: playback.clone(),
-            playlists,
+            playlists: playlists.clone(),
             podcasts: podcasts.clone(),
             keys,
             edges,
@@ -123,7 +126,7 @@ impl Services {
         };
         Ok(Self {
             gateway: Gateway::new(house, wish.public_url),
-            follower: Follower { catalog, documents, podcasts },
+            follower: Follower { catalog, documents, podcasts, playlists, lists },
             keeper: Keeper { playback },
             one_time_password: first.map(|first| first.password.expose().to_owned()),
             ops,
@@ -158,6 +161,14 @@ impl Keeper {
     }
 }
 
+/// Playlists, and what tells search of them.
+async fn playlists(database: Database, index: &Arc<Index>) -> Result<(Playlists, Arc<PublicLists>), String> {
+    let lists = Arc::new(PublicLists::new(index.clone()));
+    let told = lists.clone();
+    let playlists = Playlists::open(database).await.map_err(|error| error.to_string())?;
+    Ok((playlists.telling(Box::new(move |news| told.tell(news))), lists))
+}
+
 /// Podcasts, and search told of what they change.
 async fn podcasts(
     database: Database,
@@ -181,15 +192,29 @@ pub struct Follower {
     catalog: Catalog,
     documents: Arc<Documents>,
     podcasts: Podcasts,
+    playlists: Playlists,
+    lists: Arc<PublicLists>,
 }
 
 impl Follower {
-    /// Until dropped. Feeds of podcasts are followed beside the library.
+    /// Until dropped. Feeds of podcasts and public playlists are followed beside the library.
     pub async fn follow(self, listing: Arc<Listing>) {
         let feeds = self.podcasts.clone().run(clock::now);
         tokio::select! {
             () = self.follow_library(listing) => {}
             () = feeds => {}
+            () = self.follow_playlists() => {}
+        }
+    }
+
+    async fn follow_playlists(&self) {
+        let mut due = tokio::time::interval(COMPARE_EVERY);
+        loop {
+            due.tick().await;
+            match self.lists.follow(&self.playlists).await {
+                Ok(looked) => tracing::debug!(?looked, "search follows the public playlists"),
+                Err(error) => tracing::error!(%error, "search cannot follow the public playlists; trying again"),
+            }
         }
     }
 

@@ -12,6 +12,7 @@ pub mod documents;
 pub mod files;
 pub mod house;
 pub mod limits;
+pub mod lists;
 pub mod making;
 pub mod ops;
 pub mod query;
@@ -27,6 +28,7 @@ use prometheus_client::registry::Registry;
 
 pub use documents::Documents;
 pub use house::House;
+pub use lists::PublicLists;
 pub use making::Making;
 
 /// Everything that is not sound or artwork.

@@ -11,13 +11,17 @@ mod lists;
 mod marks;
 pub mod merge;
 mod model;
+mod news;
 mod schema;
+mod seen;
 
 pub use error::Error;
 pub use marks::Mark;
 pub use model::{
     About, Change, Contents, Item, ItemId, ListName, Playlist, Rating, Revision, Star, TextRefusal, Thing,
 };
+pub use news::{Listener, News};
+pub use seen::PUBLIC_AT_ONCE;
 
 use needledrop_database::Database;
 
@@ -37,6 +41,7 @@ pub const THINGS_MAX: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct Playlists {
     database: Database,
+    teller: news::Teller,
 }
 
 impl Playlists {
@@ -46,6 +51,12 @@ impl Playlists {
     /// The database refuses, or a newer program has written it.
     pub async fn open(database: Database) -> Result<Self, Error> {
         database.migrate("playlist", schema::MIGRATIONS).await?;
-        Ok(Self { database })
+        Ok(Self { database, teller: news::Teller::default() })
+    }
+
+    /// The same, and whoever keeps something in step with playlists is told of each change that was committed.
+    #[must_use]
+    pub fn telling(self, listener: Listener) -> Self {
+        Self { teller: news::Teller::to(listener), ..self }
     }
 }

@@ -4,7 +4,7 @@ use needledrop_core::{AccountId, PlaylistId, UnixSeconds};
 use needledrop_database::{Error as Storage, Row, Sql, Transaction};
 
 use crate::model::{About, Change, ListName, Playlist, Revision};
-use crate::{Error, PLAYLISTS_MAX, Playlists};
+use crate::{Error, News, PLAYLISTS_MAX, Playlists};
 
 /// The columns of a [`Playlist`], in the order in which [`playlist`] reads them.
 pub(crate) const COLUMNS: &str = "id, owner, name, about, is_public, revision, items, created, changed";
@@ -39,6 +39,7 @@ impl Playlists {
         let row = tx.row(Sql::assembled(sql), values).await?.ok_or(Error::Exists)?;
         let made = playlist(&row)?;
         tx.commit().await?;
+        self.teller.tell(News::Is(&made));
         Ok(made)
     }
 
@@ -79,6 +80,7 @@ impl Playlists {
         let row = tx.row(Sql::assembled(sql), values).await?;
         let changed = playlist(&row.expect("it was touched in this transaction"))?;
         tx.commit().await?;
+        self.teller.tell(News::Is(&changed));
         Ok(changed)
     }
 
@@ -93,6 +95,7 @@ impl Playlists {
             return Err(why_not(&mut tx, owner, id).await?);
         }
         tx.commit().await?;
+        self.teller.tell(News::Gone(id));
         Ok(())
     }
 
@@ -102,9 +105,13 @@ impl Playlists {
     /// The database refuses.
     pub async fn forget(&self, account: AccountId) -> Result<(), Error> {
         let mut tx = self.database.transaction().await?;
-        tx.execute("DELETE FROM playlists WHERE owner = $1", vec![account.as_str().into()]).await?;
+        let rows =
+            tx.rows("DELETE FROM playlists WHERE owner = $1 RETURNING id", vec![account.as_str().into()]).await?;
+        let gone: Vec<PlaylistId> =
+            rows.iter().map(|row| parsed(row, 0, |text| text.parse().ok())).collect::<Result<_, Storage>>()?;
         tx.execute("DELETE FROM playlist_marks WHERE account = $1", vec![account.as_str().into()]).await?;
         tx.commit().await?;
+        gone.into_iter().for_each(|id| self.teller.tell(News::Gone(id)));
         Ok(())
     }
 }

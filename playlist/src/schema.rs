@@ -3,8 +3,10 @@
 use needledrop_database::{Migration, Script};
 
 /// All steps, oldest first.
-pub(crate) const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "playlists, stars and ratings", script: Script::Both(V1) }];
+pub(crate) const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "playlists, stars and ratings", script: Script::Both(V1) },
+    Migration { version: 2, name: "public playlists by id", script: Script::Both(V2) },
+];
 
 /// Times are Unix seconds. `place` orders the items and may have gaps; `item` is an item's name, of which `next_item` is
 /// the next. Accounts and tracks are no foreign keys: they belong to other services, whose tables may be elsewhere.
@@ -38,4 +40,9 @@ CREATE TABLE playlist_marks (
     rating BIGINT,
     PRIMARY KEY (account, kind, thing)
 ) {clustered};
+";
+
+/// What everybody may read is gone through from time to time, and is a small part of all.
+const V2: &str = "
+CREATE INDEX playlists_public ON playlists (id) WHERE is_public = 1;
 ";

@@ -1,9 +1,12 @@
 //! What the storage of playlists does, on SQLite and on PostgreSQL.
 
+use std::sync::{Arc, Mutex};
+
 use needledrop_core::{AccountId, ArtistId, PlaylistId, ReleaseId, TrackId, UnixSeconds};
 use needledrop_database::testing::on_each;
 use needledrop_playlist::{
-    About, Change, Error, ITEMS_MAX, ItemId, ListName, Mark, PLAYLISTS_MAX, Playlists, Rating, Revision, Star, Thing,
+    About, Change, Error, ITEMS_MAX, ItemId, ListName, Mark, News, PLAYLISTS_MAX, PUBLIC_AT_ONCE, Playlists, Rating,
+    Revision, Star, Thing,
 };
 
 const NOW: UnixSeconds = UnixSeconds(1_800_000_000);
@@ -199,6 +202,78 @@ async fn a_stale_list_takes_out_nothing_that_came_meanwhile() {
         assert!(matches!(stale, Err(Error::Conflict)));
         let tracks: Vec<TrackId> = playlists.get(ada, id).await.unwrap().items.iter().map(|item| item.track).collect();
         assert_eq!(tracks, [track(1), track(9), track(2), track(5)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reader_sees_his_own_playlists_and_public_ones() {
+    on_each(|database, _| async move {
+        let playlists = Playlists::open(database).await.unwrap();
+        let (ada, bob) = (account(1), account(2));
+        for (owner, id) in [(ada, 1), (ada, 2), (bob, 3)] {
+            playlists.create(owner, list(id), name("rain"), NOW).await.unwrap();
+        }
+        playlists.rename(ada, list(2), Change { is_public: Some(true), ..Change::default() }, NOW).await.unwrap();
+        let asked = [list(3), list(2), list(9), list(1)];
+        let seen = async |reader| {
+            let seen = playlists.seen_by(reader, &asked).await.unwrap();
+            seen.iter().map(|playlist| playlist.id).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(ada).await, [list(2), list(1)], "in the order that was asked for");
+        assert_eq!(seen(bob).await, [list(3), list(2)]);
+        assert_eq!(seen(account(3)).await, [list(2)]);
+        assert_eq!(playlists.seen_by(ada, &[]).await.unwrap(), []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn public_playlists_are_read_to_the_end() {
+    on_each(|database, _| async move {
+        let playlists = Playlists::open(database.clone()).await.unwrap();
+        let many = PUBLIC_AT_ONCE as u128 + 3;
+        for n in 0..many {
+            let owner = account((n % 7) as u8);
+            playlists.create(owner, list(n), name("rain"), NOW).await.unwrap();
+        }
+        database.execute("UPDATE playlists SET is_public = 1 WHERE name = $1", vec!["rain".into()]).await.unwrap();
+        playlists.create(account(1), list(many), name("private"), NOW).await.unwrap();
+        let first = playlists.public_after(None).await.unwrap();
+        assert_eq!(first.len(), PUBLIC_AT_ONCE);
+        let rest = playlists.public_after(first.last().map(|last| last.id)).await.unwrap();
+        let mut seen: Vec<_> = first.iter().chain(&rest).map(|playlist| playlist.id).collect();
+        seen.sort();
+        let mut all: Vec<_> = (0..many).map(list).collect();
+        all.sort();
+        assert_eq!(seen, all);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_listens_is_told_of_each_change_that_was_committed() {
+    on_each(|database, _| async move {
+        let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+        let into = heard.clone();
+        let listener = move |news: News<'_>| {
+            into.lock().unwrap().push(match news {
+                News::Is(list) => format!("{} {} {}", list.name.as_str(), list.is_public, list.revision.0),
+                News::Gone(id) => format!("gone {id}"),
+            });
+        };
+        let playlists = Playlists::open(database).await.unwrap().telling(Box::new(listener));
+        let ada = account(1);
+        playlists.create(ada, list(1), name("a"), NOW).await.unwrap();
+        let change = Change { name: Some(name("b")), is_public: Some(true), ..Change::default() };
+        playlists.rename(ada, list(1), change.clone(), NOW).await.unwrap();
+        assert!(playlists.rename(account(2), list(1), change, NOW).await.is_err());
+        playlists.delete(ada, list(1)).await.unwrap();
+        assert!(playlists.delete(ada, list(1)).await.is_err());
+        playlists.create(ada, list(2), name("c"), NOW).await.unwrap();
+        playlists.forget(ada).await.unwrap();
+        let gone = [format!("gone {}", list(1)), format!("gone {}", list(2))];
+        assert_eq!(*heard.lock().unwrap(), ["a false 1", "b true 2", &gone[0], "c false 1", &gone[1]]);
     })
     .await;
 }

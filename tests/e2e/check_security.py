@@ -278,6 +278,60 @@ def nobody_reaches_what_is_another_s(world):
 
 
 @check
+def playlists_are_found_by_those_who_may_see_them(world):
+    up = guarded(world)
+    secret, _ = app_password(up)
+
+    def found(text, token="demo", **page):
+        query = urllib.parse.urlencode({"q": text, "type": "playlist", **page})
+        said = up.call("GET", f"/v1/search?{query}", token=token)["playlists"]
+        return [item["id"] for item in said["items"]], said["total"], said["next"]
+
+    def publish(playlist, is_public):
+        said = subsonic(up, "updatePlaylist", playlistId=f"pl-{playlist}", public=str(is_public).lower(), **proof_of(secret))
+        expect(said["status"] == "ok", f"{said}")
+
+    made = [up.call("POST", "/v1/me/playlists", {"name": f"Quixotic Ränder {n}"}, token=up.admin)["id"] for n in range(30)]
+    begun = time.monotonic()
+    ids, total, _ = found("quixotc rander", up.admin, limit=50)
+    took = time.monotonic() - begun
+    expect(sorted(ids) == sorted(made) and total == 30, f"their owner finds {len(ids)} of {total}")
+    expect(took < 1, f"found after {took} s")
+    expect(found("quixotic rander") == ([], 0, None), f"another finds {found('quixotic rander')}")
+    for n in made:
+        expect(up.ask("GET", f"/v1/playlists/{n}")[0] == 404, "another reads it")
+    # Every third is for everybody: found within a second, in full pages that count no more than what is shown.
+    public = made[::3]
+    begun = time.monotonic()
+    for playlist in public:
+        publish(playlist, True)
+    ids, total, _ = found("quixotic rander", limit=50)
+    took = (time.monotonic() - begun) / len(public)
+    expect(sorted(ids) == sorted(public) and total == len(public), f"another finds {len(ids)} of {total}")
+    pages = [found("quixotic rander", limit=4, offset=offset) for offset in (0, 4, 8)]
+    expect([len(page[0]) for page in pages] == [4, 4, 2] and {page[1] for page in pages} == {10}, f"{pages}")
+    expect(sorted(sum((page[0] for page in pages), [])) == sorted(public) and pages[2][2] is None, "the pages are not the whole")
+    expect(found("quixotic rander", up.admin, limit=50)[1] == 30, "their owner finds his private ones no more")
+    # What changes is found as it is now, and no more as it was.
+    up.call("PUT", f"/v1/playlists/{public[0]}", {"name": "Zephyrous"}, token=up.admin)
+    publish(public[1], False)
+    up.call("DELETE", f"/v1/playlists/{public[2]}/followers", token=up.admin)
+    expect(found("zephyrous")[0] == [public[0]], "the new name")
+    ids, total, _ = found("quixotic rander", limit=50)
+    expect(sorted(ids) == sorted(public[3:]) and total == 7, f"{ids} of {total}")
+    # A start reads the public ones from the store.
+    up.restart()
+    end = time.monotonic() + SEEN_WITHIN_S
+    while found("zephyrous")[0] != [public[0]] and time.monotonic() < end:
+        time.sleep(0.1)
+    expect(found("zephyrous")[0] == [public[0]] and found("quixotic rander", limit=50)[1] == 7, "a start forgets public playlists")
+    for playlist in made:
+        up.ask("DELETE", f"/v1/playlists/{playlist}/followers", token=up.admin)
+    expect(found("zephyrous", up.admin)[0] == [], "deleted ones are found")
+    return f"made public and found {took * 1000:.0f} ms later"
+
+
+@check
 def a_plan_and_a_window_that_forbid_are_kept(world):
     up = guarded(world)
     items = up.tracks()["items"]

@@ -203,12 +203,16 @@ class Up:
         self.tls_base = f"https://localhost:{self.tls_port}"
         self.ca = data / "certs/ca.pem"
         self._token = None
-        self.server = world.start(
-            "up", "--data", data, "--log", log,
-            "--listen", f"127.0.0.1:{self.port}", "--tls-listen", f"127.0.0.1:{self.tls_port}", *more,
-            name=name or data.name,
-        )
+        self.args = ["up", "--data", data, "--log", log, "--listen", f"127.0.0.1:{self.port}", "--tls-listen", f"127.0.0.1:{self.tls_port}", *more]
+        self.name = name or data.name
+        self.server = world.start(*self.args, name=self.name)
         self.start_s = self.server.wait_for(self.port)
+
+    def restart(self):
+        """The same once more, on the same data and ports."""
+        self.server.stop()
+        self.server = self.world.start(*self.args, name=self.name)
+        self.server.wait_for(self.port)
 
     @property
     def token(self):

@@ -354,6 +354,9 @@ await check("a playlist is made, filled, emptied and deleted", async () => {
   expect((await page.textContent(".playlist h1")) === name, "the new playlist is not shown");
   expect((await page.locator(".playlist .line-1").first().textContent()) === track, "another track is in it");
   await page.screenshot({ path: `${out}/playlist.png` });
+  await page.evaluate((q) => { location.hash = `#/search?q=${encodeURIComponent(q)}`; }, name);
+  await page.locator("#main .card-name", { hasText: name }).first().click();
+  await page.waitForSelector(".playlist .track");
   await page.locator(".playlist .row-more").first().click();
   await page.getByRole("menuitem", { name: "Take out of this playlist" }).click();
   await page.waitForSelector(".playlist .empty");

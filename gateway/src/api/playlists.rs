@@ -138,7 +138,7 @@ fn track(uri: &str) -> Result<TrackId, Problem> {
     id.and_then(|id| TrackId::parse(id).ok()).ok_or_else(|| wrong("uri", "write it as needledrop:track:ID"))
 }
 
-fn shape(list: &Playlist, caller: &Caller) -> Value {
+pub(super) fn shape(list: &Playlist, caller: &Caller) -> Value {
     let count = json!({ "href": format!("/v1/playlists/{}/items", list.id), "total": list.items });
     let account = caller.account();
     let owner = match list.owner == account.id {
@@ -163,7 +163,7 @@ fn shape(list: &Playlist, caller: &Caller) -> Value {
     })
 }
 
-fn problem(error: &Error) -> Problem {
+pub(super) fn problem(error: &Error) -> Problem {
     let (title, status) = match error {
         Error::NotFound => ("There is no such playlist", 404),
         Error::NotYours => ("The playlist is somebody else's", 403),

@@ -195,7 +195,7 @@ pub static ROUTES: &[Route] = &[
         "/v1/search",
         "search",
         "Look for words, forgiving slips",
-        May(Scope::Streaming, |call, _| Box::pin(search::search(call))),
+        May(Scope::Streaming, |call, caller| Box::pin(search::search(call, caller))),
     )
     .class(Class::Search)
     .params(&[&search::PARAMS, &search::PAGE])
