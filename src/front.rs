@@ -39,12 +39,17 @@ fn is_call(request: &Request) -> bool {
     path.starts_with("/v1/") || path.starts_with("/rest/")
 }
 
+/// Whose sound begins a play, and whose address holds a credential.
+fn is_feed(request: &Request) -> bool {
+    request.uri.path().starts_with(needledrop_gateway::feeds::PATH)
+}
+
 impl Handler for Front {
     fn allows_early(&self, request: &Request) -> bool {
         match is_audio(request) {
             true => self.edge.allows_early(request),
             // A GET may change something: a play begins anew, and all of OpenSubsonic goes by GET.
-            false => !is_call(request),
+            false => !is_call(request) && !is_feed(request),
         }
     }
 
@@ -80,6 +85,7 @@ mod tests {
     fn calls_are_told_from_pages_and_audio() {
         let is_call = |target| is_call(&Request::local(Method::GET, target));
         assert!(is_call("/v1/me") && is_call("/rest/scrobble.view?id=1"));
+        assert!(is_feed(&Request::local(Method::GET, "/feeds/t/tracks/a.m4a")));
         assert!(!is_call("/") && !is_call("/v1") && !is_call("/web/js/main.js") && !is_call("/tracks/a/b/160.ogg"));
     }
 }

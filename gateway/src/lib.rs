@@ -2,13 +2,14 @@
 //!
 //! One [`Gateway`] answers everything that is not sound or artwork. [`house`] is what it serves from, [`who`] says who
 //! asks, [`limits`] how often and [`cors`] from which pages; [`api`] is `/v1`, [`subsonic`] is `/rest`, [`ops`] the operators'
-//! part, [`web`] the player's files. What a call gives is decided by the services; here it becomes HTTP,
+//! part, [`feeds`] are for podcast programs, [`web`] the player's files. What a call gives is decided by the services; here it becomes HTTP,
 //! and only here.
 
 pub mod answer;
 pub mod api;
 pub mod cors;
 pub mod documents;
+pub mod feeds;
 pub mod files;
 pub mod house;
 pub mod limits;
@@ -35,12 +36,13 @@ pub use making::Making;
 pub struct Gateway {
     house: House,
     files: files::Files,
+    feeds: feeds::Feeds,
 }
 
 impl Gateway {
     /// A gateway to this house. Audio may come from `public_url`, where that is not the page's own address.
     pub fn new(house: House, public_url: Option<&str>) -> Self {
-        Self { house, files: files::Files::new(public_url) }
+        Self { house, files: files::Files::new(public_url), feeds: feeds::Feeds::default() }
     }
 
     /// Whether the body of a request is wanted.
@@ -75,6 +77,9 @@ impl Gateway {
         };
         if let Some(response) = said {
             return self.shared(request, response);
+        }
+        if path.starts_with(feeds::PATH) {
+            return self.feeds.answer(&self.house, request, now).await;
         }
         if path == api::page::PATH {
             return api::page::answer(request);

@@ -86,6 +86,11 @@ impl Scopes {
         Scope::ALL.iter().copied().filter(|scope| !matches!(scope, Scope::Account | Scope::Admin)).collect()
     }
 
+    /// What a podcast program needs: to read what it subscribed to, and to play it.
+    pub fn feeds() -> Self {
+        [Scope::Streaming, Scope::PlaylistReadPrivate].into_iter().collect()
+    }
+
     /// Reads names between blanks. Unknown names are left out, as OAuth (RFC 6749, 3.3) lets a server do.
     pub fn parse(text: &str) -> Self {
         let known = |name: &str| Scope::ALL.iter().copied().find(|scope| scope.name() == name);

@@ -47,12 +47,14 @@ pub enum Kind {
     Refresh,
     /// OAuth: a program's own, without anybody who agreed: reads the catalog.
     Client,
+    /// Part of the address of a feed, for one podcast program: opens feeds and the sound in them, and nothing else.
+    Feed,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 6] =
-        [Kind::Session, Kind::AppPassword, Kind::ApiKey, Kind::Access, Kind::Refresh, Kind::Client];
+    pub const ALL: [Kind; 7] =
+        [Kind::Session, Kind::AppPassword, Kind::ApiKey, Kind::Access, Kind::Refresh, Kind::Client, Kind::Feed];
 
     /// The word for it in storage and in answers.
     pub fn name(self) -> &'static str {
@@ -63,6 +65,7 @@ impl Kind {
             Kind::Access => "access",
             Kind::Refresh => "refresh",
             Kind::Client => "client",
+            Kind::Feed => "feed",
         }
     }
 
@@ -76,7 +79,7 @@ impl Kind {
         const DAY: u64 = 86_400;
         match self {
             Kind::Session => Some(90 * DAY),
-            Kind::AppPassword | Kind::ApiKey => None,
+            Kind::AppPassword | Kind::ApiKey | Kind::Feed => None,
             Kind::Access | Kind::Client => Some(3_600),
             Kind::Refresh => Some(180 * DAY),
         }
@@ -91,12 +94,14 @@ impl Kind {
             Kind::Access => "nda_",
             Kind::Refresh => "ndr_",
             Kind::Client => "ndc_",
+            Kind::Feed => "ndf_",
         }
     }
 
-    /// Whether it lets anybody in by itself; a refresh token is only good for another token.
+    /// Whether it lets anybody in by itself; a refresh token is only good for another token, and what stands in the
+    /// address of a feed only for feeds.
     pub fn authenticates(self) -> bool {
-        self != Kind::Refresh
+        !matches!(self, Kind::Refresh | Kind::Feed)
     }
 }
 

@@ -16,7 +16,7 @@ use needledrop_playback::account::{Plan, UserName};
 use needledrop_playback::oauth::Refusal;
 use needledrop_playback::service::Proof;
 use needledrop_playback::token::{Kind, Md5Proof};
-use needledrop_playback::{Change, Error, Queue, Scopes, UnixMs};
+use needledrop_playback::{Change, DisplayName, Error, Queue, Scopes, UnixMs};
 
 fn is_wrong<T>(result: Result<T, Error>) -> bool {
     matches!(result, Err(Error::WrongCredential))
@@ -236,6 +236,45 @@ async fn a_code_is_good_once_for_its_program_and_its_verifier() {
         assert!(is_no_grant(exchange(proof_of(&app), VERIFIER, NOW.plus(59)).await), "a second time");
         let ended = playback.authenticate(given.access.secret.expose(), NOW.plus(60)).await;
         assert!(is_wrong(ended), "a code that comes twice ends what it gave");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_stands_in_the_address_of_a_feed_opens_feeds_and_nothing_else() {
+    on_each(|database, _| async move {
+        let (world, playback) = (World::default(), open(database).await);
+        let ada = arrive(&playback, "ada").await;
+        let name = || DisplayName::parse("AntennaPod").unwrap();
+        let feed = playback.make_feed_key(&ada, name(), NOW).await.unwrap();
+        let secret = feed.secret.expose();
+        assert!(secret.starts_with("ndf_") && feed.token.expires.is_none());
+        let caller = playback.authenticate_feed(secret, NOW).await.unwrap();
+        assert_eq!((caller.kind(), caller.client().as_str()), (Kind::Feed, "AntennaPod"));
+        assert!(playback.grant(&caller, &world.ask(1), &world.edges(), NOW).await.is_ok());
+        // Asked again, when it is known already: still nothing else.
+        for _ in 0..2 {
+            assert!(is_wrong(playback.authenticate(secret, NOW).await));
+            assert!(is_wrong(playback.authenticate_as("ada", secret, NOW).await));
+        }
+        assert!(is_wrong(playback.authenticate_md5("ada", &proof(secret), NOW).await));
+        for refused in
+            [playback.tokens(&caller).await.is_err(), playback.make_feed_key(&caller, name(), NOW).await.is_err()]
+        {
+            assert!(refused, "it manages credentials");
+        }
+        // No other kind opens feeds.
+        let key = playback.make_api_key(&ada, Scopes::all(), name(), NOW).await.unwrap();
+        let password = playback.make_app_password(&ada, name(), NOW).await.unwrap();
+        let session = playback.sign_in("ada", PASSWORD, "test", address(1), NOW).await.unwrap();
+        for other in [&key.secret, &password.secret, &session.secret] {
+            assert!(playback.authenticate(other.expose(), NOW).await.is_ok());
+            assert!(is_wrong(playback.authenticate_feed(other.expose(), NOW).await));
+        }
+        let listed = playback.tokens(&ada).await.unwrap();
+        assert!(listed.iter().any(|token| token.id == feed.token.id && token.kind == Kind::Feed));
+        playback.revoke(&ada, feed.token.id).await.unwrap();
+        assert!(is_wrong(playback.authenticate_feed(secret, NOW).await));
     })
     .await;
 }

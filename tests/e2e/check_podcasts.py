@@ -1,16 +1,22 @@
 """Podcasts: feeds from a real server come in, are searched, followed and played, and lead nowhere they should not."""
 
 import gzip
+import http.client
 import http.server
 import json
 import os
 import pathlib
+import re
 import socket
 import threading
 import time
+import uuid
 from email.utils import formatdate
 from xml.sax.saxutils import escape, quoteattr
 
+import feedparser
+
+from check_player import administrator, music
 from harness import Up, check, environment, expect, get, run, seconds_of
 
 SCRIPT = pathlib.Path(__file__).parent / "podcasts.mjs"
@@ -198,6 +204,184 @@ def an_episode_plays_from_its_publisher_and_goes_on_where_it_was_left(world):
     mine = [item for item in latest if item["id"] == episode["id"]]
     expect(mine and mine[0]["resume_point"]["fully_played"] and mine[0]["show"]["name"] == "Playing", f"{mine}")
     return f"{length:.1f} s from {stream['urls'][0]}"
+
+
+class Subscriber:
+    """An account's podcast program: it knows an address, sends no credential, and asks again as it was told."""
+
+    def __init__(self, up):
+        self.up = up
+        made = up.call("POST", "/v1/me/credentials", {"kind": "feed", "client": "AntennaPod"}, token=up.admin)
+        self.id, self.secret = made["id"], made["secret"]
+
+    def ask(self, path, method="GET", **fields):
+        """Status, fields and body of a request that follows no redirect."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.up.port, timeout=20)
+        connection.request(method, f"/feeds/{self.secret}/{path}", headers={name.replace("_", "-"): value for name, value in fields.items()})
+        answer = connection.getresponse()
+        found = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read()
+        connection.close()
+        return found
+
+    def read(self, path):
+        """The feed, as feedparser understands it."""
+        status, fields, body = self.ask(path)
+        expect(status == 200 and fields["content-type"] == "application/rss+xml; charset=utf-8", f"{path}: {status} {fields}")
+        read = feedparser.parse(body, response_headers=fields, sanitize_html=False)
+        expect(not read.bozo, f"{path}: {read.get('bozo_exception')}")
+        expect(re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", body) is None, f"{path} has characters of control")
+        return read
+
+
+class Owned(House):
+    """An `up` whose owner has chosen a password, so that he may make credentials."""
+
+    def __init__(self, world):
+        data = world.scratch / "feeds-out"
+        config = world.scratch / "feeds-out.toml"
+        config.write_text('[up.feeds]\nopen = true\nallow_networks = ["127.0.0.0/8"]\n')
+        Up.__init__(self, world, data, ["--config", config, "--music", music(world)], name="feeds-out")
+        self.wait_ingested(9)
+        self.admin = administrator(self)
+
+
+def owned(world):
+    found = getattr(world, "_feeds_out", None)
+    if found is None or found.server.process.poll() is not None:
+        found = world._feeds_out = Owned(world)
+    return found
+
+
+@check
+def a_show_is_a_feed_for_podcast_programs(world):
+    here, there = owned(world), publisher(world)
+    url = f"{there.base}/out.xml"
+    names = {n: f"Part {n}" for n in range(1, 340)}
+    names[340] = HOSTILE + " &#0; <![CDATA["
+    there.serve("/out.xml", feed(there, HOSTILE, names))
+    show = here.add(url)
+    said = here.call("GET", f"/v1/shows/{show['id']}")
+    subscriber = Subscriber(here)
+    path = f"shows/{show['id']}.xml"
+    read = subscriber.read(path)
+    expect(read.version == "rss20" and read.feed.title == said["name"], f"{read.version} {read.feed.title!r}, not {said['name']!r}")
+    expect(read.feed.author == "A Publisher" and read.feed.language == "en", f"{read.feed}")
+    guid = str(uuid.uuid5(uuid.UUID("ead4c236-bf58-58c6-a2c6-a6b28d128cb6"), url.split("://")[1]))
+    expect(read.feed.podcast_guid == guid, f"{read.feed.podcast_guid}, not {guid}")
+    expect(read.feed.podcast_locked == "yes" and read.feed.itunes_block == 1, f"{read.feed}")
+    itself = [link.href for link in read.feed.links if link.rel == "self"]
+    expect(itself == [f"{here.base}/feeds/{subscriber.secret}/{path}"], f"{itself}")
+    expect(len(read.entries) == 300, f"{len(read.entries)} episodes")
+    first = read.entries[0]
+    expect(first.title == said["episodes"]["items"][0]["name"] and "Söhne" in first.title, f"{first.title!r}")
+    expect(first.id == "episode-340" and not first.guidislink, f"{first.id}")
+    expect(time.mktime(first.published_parsed) - time.mktime(read.entries[1].published_parsed) == 86_400, "dates")
+    expect(first.itunes_duration == "20" and first.summary == "Notes of 340", f"{first}")
+    enclosure, = first.enclosures
+    expect((enclosure.href, enclosure.length, enclosure.type) == (f"{there.base}/sound.mp3", "320000", "audio/mpeg"), f"{enclosure}")
+
+    # Asked again: only what is new is sent.
+    status, fields, body = subscriber.ask(path)
+    expect(subscriber.ask(path, If_None_Match=fields["etag"])[0] == 304, "the tag")
+    again = subscriber.ask(path, If_Modified_Since=fields["last-modified"])
+    expect(again[0] == 304 and again[2] == b"", f"the date: {again[0]}")
+    head = subscriber.ask(path, "HEAD")
+    expect(head[0] == 200 and head[2] == b"" and int(head[1]["content-length"]) == len(body), f"HEAD: {head}")
+    expect(fields["referrer-policy"] == "no-referrer" and "private" in fields["cache-control"], f"{fields}")
+    time.sleep(1.1)
+    there.serve("/out.xml", feed(there, "Another name", {341: "The newest", **names}))
+    here.call("POST", f"/v1/shows/{show['id']}/refresh")
+    for condition in ({"If_None_Match": fields["etag"]}, {"If_Modified_Since": fields["last-modified"]}):
+        status, _, body = subscriber.ask(path, **condition)
+        expect(status == 200 and b"<title>Another name</title>" in body and b"The newest" in body, f"{condition}: {status}")
+    return f"{len(read.entries)} of 340 episodes in {len(body) >> 10} KiB"
+
+
+@check
+def an_album_and_a_playlist_are_feeds_whose_sound_comes_from_the_edge(world):
+    here = owned(world)
+    album = here.call("GET", "/v1/albums?limit=1")["items"][0]
+    tracks = here.call("GET", f"/v1/albums/{album['id']}/tracks?limit=50")["items"]
+    subscriber = Subscriber(here)
+    read = subscriber.read(f"albums/{album['id']}.xml")
+    expect(read.feed.title == album["name"] and read.feed.podcast_medium == "music", f"{read.feed}")
+    expect([entry.title for entry in read.entries] == [track["name"] for track in tracks], f"{[entry.title for entry in read.entries]}")
+    for entry, track in list(zip(read.entries, tracks))[:3]:
+        enclosure, = entry.enclosures
+        # As a program loads it: a HEAD, the whole through the redirect, and a part of it.
+        path = enclosure.href.removeprefix(f"{here.base}/feeds/{subscriber.secret}/")
+        status, fields, _ = subscriber.ask(path, "HEAD")
+        expect(status == 302 and "/tracks/" in fields["location"] and "sig=" in fields["location"], f"HEAD: {status} {fields}")
+        expect(fields["cache-control"] == "no-store" and subscriber.secret not in fields["location"], f"{fields}")
+        sound = world.scratch / f"subscriber{pathlib.PurePath(path).suffix}"
+        _, said, _ = run(["curl", "-sSL", "-o", sound, "-w", "%{http_code} %{content_type}", enclosure.href])
+        expect(said.decode() == f"200 {enclosure.type}", f"{said} and not {enclosure.type}")
+        expect(sound.stat().st_size == int(enclosure.length), f"{sound.stat().st_size} bytes and not {enclosure.length}")
+        length = seconds_of(sound)
+        expect(abs(length - int(entry.itunes_duration)) <= 1.1, f"{length} s and not {entry.itunes_duration}")
+        _, said, _ = run(["curl", "-sSL", "-r", "1000-1999", "-o", "/dev/null", "-w", "%{http_code} %{size_download}", enclosure.href])
+        expect(said == b"206 1000", f"a part: {said}")
+    made = here.call("POST", "/v1/me/playlists", {"name": HOSTILE}, token=here.admin)
+    uris = [f"needledrop:track:{tracks[n]['id']}" for n in (0, 0)]
+    here.call("POST", f"/v1/playlists/{made['id']}/items", {"uris": uris}, token=here.admin)
+    read = subscriber.read(f"playlists/{made['id']}.xml")
+    expect(read.feed.title == HOSTILE and len({entry.id for entry in read.entries}) == 2, f"{read.feed.title!r} {read.entries}")
+    # Another's private playlist is no feed.
+    theirs = here.call("POST", "/v1/me/playlists", {"name": "The demo's"})
+    expect(subscriber.ask(f"playlists/{theirs['id']}.xml")[0] == 404, "another's private playlist is a feed")
+    return f"{len(tracks)} tracks, the first {length:.1f} s of {enclosure.type}"
+
+
+@check
+def the_address_of_a_feed_opens_feeds_and_nothing_else(world):
+    here = owned(world)
+    album = here.call("GET", "/v1/albums?limit=1")["items"][0]
+    track = here.call("GET", "/v1/tracks?limit=1")["items"][0]["id"]
+    subscriber = Subscriber(here)
+    path = f"albums/{album['id']}.xml"
+    # Nothing else: no call of either API takes it, in any way in which a credential may come.
+    document = here.call("GET", "/v1/openapi.json", token=None)
+    calls = [(method.upper(), where.replace("{id}", track)) for where, known in document["paths"].items() for method in known]
+    calls = [(method, where) for method, where in calls if method in ("GET", "POST", "PUT", "DELETE")]
+    refused = 0
+    for method, where in calls:
+        if document["paths"].get(where.replace(track, "{id}"), {}).get(method.lower(), {}).get("security") == []:
+            continue
+        status, text = here.ask(method, where, None if method == "GET" else {}, token=subscriber.secret)
+        expect(status == 401, f"{method} {where} with a feed's token: {status} {text[:200]}")
+        refused += 1
+    expect(refused > 30, f"only {refused} calls were tried")
+    cookie = f"Cookie: needledrop_session={subscriber.secret}"
+    expect(here.ask("GET", "/v1/me", token=None, fields=[cookie])[0] == 401, "it is a session")
+    for proof in (f"apiKey={subscriber.secret}", f"u=admin&p={subscriber.secret}"):
+        status, text = here.ask("GET", f"/rest/ping?v=1.16.1&c=check&f=json&{proof}", token=None)
+        expect('"failed"' in text, f"/rest takes it: {text[:200]}")
+    # No other: sessions, keys and app passwords are no part of an address.
+    key = here.call("POST", "/v1/me/credentials", {"kind": "api-key", "client": "a key"}, token=here.admin)["secret"]
+    password = here.call("POST", "/v1/me/credentials", {"kind": "app-password", "client": "a phone"}, token=here.admin)["secret"]
+    good, tried = subscriber.secret, 0
+    for other in (here.admin, here.token, key, password, "", "nonsense", good[:-1], good.upper(), "x" * 5_000, "%00", "..", "ndf_"):
+        subscriber.secret = other
+        for where in (path, f"tracks/{track}.m4a"):
+            status, _, body = subscriber.ask(where)
+            expect(status == 404 and b"rss" not in body, f"{other[:20]!r} opens {where}: {status}")
+            tried += 1
+    subscriber.secret = good
+    expect(subscriber.ask(path, Authorization="Bearer nonsense")[0] == 200, "the address alone counts")
+    for where in ("", "shows", f"shows/{'A' * 22}.xml", f"albums/{track}.xml", "albums/../x.xml", f"albums/{album['id']}", f"tracks/{'A' * 22}.m4a"):
+        expect(subscriber.ask(where)[0] == 404, f"{where!r} is something")
+    status, fields, _ = subscriber.ask(path, "POST")
+    expect(status == 405 and fields["allow"] == "GET, HEAD", f"POST: {status} {fields}")
+    # Listed with the others, without its secret; ended, it is nothing at once. Storage and log never knew it.
+    listed = here.call("GET", "/v1/me/credentials", token=here.admin)["items"]
+    mine = [item for item in listed if item["id"] == subscriber.id]
+    expect(mine and mine[0]["kind"] == "feed" and mine[0]["client"] == "AntennaPod" and good not in json.dumps(listed), f"{mine}")
+    here.call("DELETE", f"/v1/me/credentials/{subscriber.id}", token=here.admin)
+    for where in (path, f"tracks/{track}.m4a"):
+        expect(subscriber.ask(where)[0] == 404, "a revoked address goes on")
+    for file in [here.server.log, *here.data.glob("needledrop.db*")]:
+        expect(good.encode() not in file.read_bytes(), f"{file.name} holds the token")
+    return f"{refused} calls refuse it, {tried} addresses with others are nothing"
 
 
 @check

@@ -146,7 +146,7 @@ fn credential(token: &Token, caller: &Caller) -> Value {
 
 #[derive(Deserialize)]
 struct NewCredential {
-    /// `app-password` for Subsonic clients, `api-key` for programs.
+    /// `app-password` for Subsonic clients, `api-key` for programs, `feed` for podcast programs.
     kind: String,
     client: String,
 }
@@ -158,7 +158,8 @@ pub(super) async fn new_credential(call: &Call<'_>, caller: &Caller) -> Reply {
     let issued = match Kind::from_name(&wish.kind) {
         Some(Kind::AppPassword) => playback.make_app_password(caller, client, call.now).await,
         Some(Kind::ApiKey) => playback.make_api_key(caller, Scopes::player(), client, call.now).await,
-        _ => return Err(wrong("kind", "it is app-password or api-key")),
+        Some(Kind::Feed) => playback.make_feed_key(caller, client, call.now).await,
+        _ => return Err(wrong("kind", "it is app-password, api-key or feed")),
     };
     let Issued { secret, token, .. } = issued.map_err(|error| refused(&error))?;
     let mut said = credential(&token, caller);

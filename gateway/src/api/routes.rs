@@ -102,10 +102,13 @@ pub static ROUTES: &[Route] = &[
     post(
         "/v1/me/credentials",
         "makeCredential",
-        "Make an app password or an API key",
+        "Make an app password, an API key or a key for feeds",
         May(Scope::Account, |call, caller| Box::pin(me::new_credential(call, caller))),
     )
-    .about("The secret is shown this once.")
+    .about(
+        "The secret is shown this once. That of a `feed` is part of addresses for podcast programs, which open nothing else: \
+         `/feeds/SECRET/shows/ID.xml`, `/feeds/SECRET/albums/ID.xml`, `/feeds/SECRET/playlists/ID.xml`.",
+    )
     .takes("NewCredential")
     .gives(Created("CredentialWithSecret"))
     .refuses(&[409]),

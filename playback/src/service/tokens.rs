@@ -73,8 +73,23 @@ impl Playback {
     /// Who holds this credential.
     ///
     /// # Errors
-    /// It is none, has expired or was revoked.
+    /// It is none, has expired or was revoked, or lets nobody in by itself.
     pub async fn authenticate(&self, secret: &str, now: UnixSeconds) -> Result<Arc<Caller>, Error> {
+        let caller = self.holder(secret, now).await?;
+        if caller.kind().authenticates() { Ok(caller) } else { Err(Error::WrongCredential) }
+    }
+
+    /// Who holds this part of a feed's address: no other kind of credential opens feeds, and this one nothing else.
+    ///
+    /// # Errors
+    /// It is none, was revoked, or is a credential of another kind.
+    pub async fn authenticate_feed(&self, secret: &str, now: UnixSeconds) -> Result<Arc<Caller>, Error> {
+        let caller = self.holder(secret, now).await?;
+        if caller.kind() == Kind::Feed { Ok(caller) } else { Err(Error::WrongCredential) }
+    }
+
+    /// Who holds a credential of any kind that a request may bring.
+    async fn holder(&self, secret: &str, now: UnixSeconds) -> Result<Arc<Caller>, Error> {
         let digest = Secret::present(secret).ok_or(Error::WrongCredential)?.digest();
         let epoch = {
             let mut cache = locked(&self.cache);
@@ -84,7 +99,7 @@ impl Playback {
             cache.epoch()
         };
         let found = self.store.token(&digest).await?;
-        let good = found.filter(|(token, _)| token.admits(&digest, now) && token.kind.authenticates());
+        let good = found.filter(|(token, _)| token.admits(&digest, now) && token.kind != Kind::Refresh);
         let (token, account) = good.ok_or(Error::WrongCredential)?;
         self.note_use(&token, now);
         let caller = Arc::new(Caller::new(&token, account));
@@ -181,6 +196,16 @@ impl Playback {
         caller.may(Scope::Account)?;
         self.may_issue(caller)?;
         self.issue_to(caller.account(), Kind::ApiKey, scopes.and(Scopes::player()), client, now).await
+    }
+
+    /// What one podcast program needs in the addresses of feeds.
+    ///
+    /// # Errors
+    /// The credential does not allow it, or the account has too many.
+    pub async fn make_feed_key(&self, caller: &Caller, client: DisplayName, now: UnixSeconds) -> Result<Issued, Error> {
+        caller.may(Scope::Account)?;
+        self.may_issue(caller)?;
+        self.issue_to(caller.account(), Kind::Feed, Scopes::feeds(), client, now).await
     }
 
     /// The credentials of the caller's account, oldest first. No secrets: nobody has them any more.

@@ -86,7 +86,7 @@ fn kinds_have_names_of_their_own() {
     let names: BTreeSet<_> = Kind::ALL.into_iter().map(Kind::name).collect();
     assert_eq!(names.len(), Kind::ALL.len());
     assert!(Kind::ALL.into_iter().all(|kind| Kind::from_name(kind.name()) == Some(kind)));
-    assert!(!Kind::Refresh.authenticates());
+    assert!(!Kind::Refresh.authenticates() && !Kind::Feed.authenticates());
 }
 
 proptest! {
