@@ -5,6 +5,7 @@
 //! feed that moves keeps its show, and nobody takes over another's by claiming its name.
 
 use needledrop_catalog::Change;
+use needledrop_catalog::change::NUMBER_MAX;
 use needledrop_catalog::model::{Episode, Show};
 use needledrop_core::{EpisodeId, ShowId, UnixSeconds};
 use sha2::{Digest, Sha256};
@@ -86,10 +87,10 @@ fn episode(show: ShowId, id: EpisodeId, item: &Item, published: UnixSeconds, is_
         title: item.title.clone(),
         description: item.description.clone(),
         published: published.0,
-        duration_ms: item.duration_ms,
+        duration_ms: item.duration_ms.filter(|ms| *ms <= NUMBER_MAX),
         enclosure: Some(item.enclosure.clone()),
         media_type: item.media_type.clone(),
-        bytes: item.bytes,
+        bytes: item.bytes.filter(|bytes| *bytes <= NUMBER_MAX),
         link: item.link.clone(),
         image: item.image.clone(),
         is_explicit: item.is_explicit.unwrap_or(is_explicit),

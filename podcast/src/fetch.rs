@@ -162,22 +162,37 @@ impl Fetcher {
         self.outside.place(url).map(|place| place.as_str().to_owned())
     }
 
+    /// Where a feed at one URL says that another is, as a redirect from there would.
+    ///
+    /// # Errors
+    /// It may not be fetched, or would leave TLS.
+    pub fn beside(&self, from: &str, url: &str) -> Result<String, Unreachable> {
+        let from = self.outside.place(from)?;
+        self.outside.next(&from, url).map(|place| place.as_str().to_owned())
+    }
+
     /// Fetches a feed, unless it is the one that is known. Waits for its turn, which is not part of the time it has.
     ///
     /// # Errors
     /// Nothing came, or what came is not to be had.
     pub async fn fetch(&self, url: &str, known: &Known) -> Result<Fetched, FetchError> {
         let place = self.outside.place(url)?;
+        // The host's turn first: who waits for a slow host takes no place from the others.
+        let turn = self.turn(&place).await;
         let _place = self.places.acquire().await.expect("is never closed");
-        tokio::time::timeout(self.total, self.follow(place, known)).await.map_err(|_| FetchError::Slow)?
+        tokio::time::timeout(self.total, self.follow(place, turn, known)).await.map_err(|_| FetchError::Slow)?
     }
 
-    async fn follow(&self, mut place: Place, known: &Known) -> Result<Fetched, FetchError> {
+    async fn follow(&self, mut place: Place, turn: Turn<'_>, known: &Known) -> Result<Fetched, FetchError> {
+        let mut turn = Some(turn);
         let first = place.clone();
         let mut permanent = first.clone();
         let mut is_permanent = true;
         for _ in 0..=REDIRECTS_MAX {
-            let _turn = self.turn(&place).await;
+            let _turn = match turn.take() {
+                Some(turn) => turn,
+                None => self.turn(&place).await,
+            };
             let response = self.client.send(request(&place, known)).await?;
             let status = response.status();
             match status.as_u16() {

@@ -34,6 +34,11 @@ const DATABASE_WAIT: Duration = Duration::from_secs(5);
 const BATCH: usize = 2_000;
 /// Bytes of a problem that is kept for people.
 const PROBLEM_BYTES_MAX: usize = 300;
+/// How often a feed may fail before there is a show of it: half an hour of trying.
+const FAILURES_WITHOUT_SHOW_MAX: u32 = 3;
+/// How long ago a feed must have been looked at to be looked at again because somebody asks: what a program that asks at
+/// each start does not make us do more often. Unit: seconds.
+const REFRESH_AFTER: u64 = 300;
 
 /// Told what the catalog has just been changed by, so that search knows it at once.
 pub type Announce = Box<dyn Fn(&[Change]) + Send + Sync>;
@@ -148,6 +153,13 @@ impl Podcasts {
     /// It may not be fetched, does not come, or is no feed; or there are too many.
     pub async fn add(&self, url: &str, account: AccountId, now: UnixSeconds) -> Result<ShowId, Error> {
         let url = self.0.fetcher.canonical(url)?;
+        let own = self.clone();
+        // Once begun it is done or undone, even if whoever asked has gone.
+        let added = tokio::spawn(async move { own.add_canonical(url, account, now).await }).await;
+        added.unwrap_or_else(|broken| std::panic::resume_unwind(broken.into_panic()))
+    }
+
+    async fn add_canonical(&self, url: String, account: AccountId, now: UnixSeconds) -> Result<ShowId, Error> {
         let show = differ::show_id(&url);
         let known = match self.0.store.feed(show).await? {
             Some(known) => Some(known),
@@ -173,7 +185,10 @@ impl Podcasts {
             return Err(Error::Full);
         }
         if let Err(error) = self.look(state, now).await {
-            self.0.store.remove(show).await?;
+            // Whoever adds the same feed beside us may have been luckier.
+            if self.0.catalog.show(show).await?.is_none() {
+                self.0.store.remove(show).await?;
+            }
             return Err(error);
         }
         self.0.wake.notify_one();
@@ -212,12 +227,13 @@ impl Podcasts {
         self.look(state, now).await
     }
 
-    /// Has all feeds looked at as soon as there are places; those that are gone for good as well.
+    /// Has all feeds looked at as soon as there are places, but for those that have gone for good and those that were
+    /// looked at in the last minutes, whatever that gave: a publisher who asks for time gets it.
     ///
     /// # Errors
     /// The database refuses.
     pub async fn refresh_all(&self, now: UnixSeconds) -> Result<(), Error> {
-        self.0.store.make_due(now).await?;
+        self.0.store.make_due(now, now.minus(REFRESH_AFTER)).await?;
         self.0.wake.notify_one();
         Ok(())
     }
@@ -324,11 +340,21 @@ impl Podcasts {
             }
         }
         self.0.store.update(&state).await?;
-        if seen.is_ok() && self.0.store.feed(state.show).await?.is_none() {
+        if self.0.store.feed(state.show).await?.is_none() {
             // It was removed while we looked.
             self.take_out(state.show).await?;
+        } else if self.never_came(&state).await? {
+            tracing::info!(feed = state.url, "a feed that never came is forgotten");
+            self.0.store.remove(state.show).await?;
         }
         seen.map(drop)
+    }
+
+    /// Whether a feed is asked for in vain: nobody ever saw its show, and nobody could remove what they do not see. Adding
+    /// ends with a show or takes the feed back, unless the process ends in between.
+    async fn never_came(&self, state: &FeedState) -> Result<bool, Error> {
+        let is_vain = state.next.is_none() || state.failures >= FAILURES_WITHOUT_SHOW_MAX;
+        Ok(is_vain && self.0.catalog.show(state.show).await?.is_none())
     }
 
     /// The feed as it is now, in the catalog.
@@ -337,13 +363,14 @@ impl Podcasts {
         // What was known counts only as long as what it stood for is there.
         let known = if shown.is_some() { state.known.clone() } else { Known::default() };
         let Fetched { moved, max_age, fresh } = self.0.fetcher.fetch(&state.url, &known).await?;
-        if let Some(moved) = moved {
-            tracing::info!(show = %state.show, from = state.url, to = moved, "a feed has moved");
-            state.url = moved;
-        }
         let before = self.episodes(state.show).await?;
         let latest = |moments: &mut dyn Iterator<Item = u64>| moments.max().map(UnixSeconds);
         let Some(fresh) = fresh else {
+            if shown.is_none() {
+                // Nothing was said to be known, so nothing can be as it was.
+                return Err(FetchError::Status { status: 304, retry_after: None }.into());
+            }
+            self.moved(state, moved);
             let latest = latest(&mut before.iter().map(|episode| episode.published));
             return Ok(Hints { max_age, latest, ..Hints::default() });
         };
@@ -351,11 +378,13 @@ impl Podcasts {
         if feed.items.is_empty() && !before.is_empty() {
             return Err(Error::Empty);
         }
+        // What is there is a feed: a page of a provider that parks the address for an hour never gets so far.
         state.known = fresh.known;
-        let told = feed.moved.as_deref().and_then(|moved| self.0.fetcher.canonical(moved).ok());
-        if let Some(told) = told.filter(|told| *told != state.url) {
+        self.moved(state, moved);
+        if let Some(told) = self.told_to_move(&state.url, &feed).await {
             // Tags of the old address say nothing at the new one.
-            (state.url, state.known) = (told, Known::default());
+            state.known = Known::default();
+            self.moved(state, Some(told));
         }
         let changes = differ::changes(state.show, &state.url, &feed, shown.as_ref(), &before, now);
         if let Err(error) = self.write(changes).await {
@@ -368,6 +397,23 @@ impl Podcasts {
             latest: latest(&mut feed.items.iter().filter_map(|item| Some(item.published?.0))),
             is_complete: feed.is_complete,
         })
+    }
+
+    fn moved(&self, state: &mut FeedState, to: Option<String>) {
+        if let Some(to) = to {
+            tracing::info!(show = %state.show, from = state.url, to, "a feed has moved");
+            state.url = to;
+        }
+    }
+
+    /// Where the feed itself says that it is from now on, if there is a feed: a slip in that line would lose it for good.
+    async fn told_to_move(&self, from: &str, feed: &Feed) -> Option<String> {
+        let told = self.0.fetcher.beside(from, feed.moved.as_deref()?).ok().filter(|told| told != from)?;
+        let Ok(Fetched { fresh: Some(fresh), .. }) = self.0.fetcher.fetch(&told, &Known::default()).await else {
+            return None;
+        };
+        let is_there = read(fresh.bytes).await.is_ok_and(|feed| !feed.items.is_empty());
+        is_there.then_some(told)
     }
 
     async fn write(&self, changes: Vec<Change>) -> Result<(), Error> {

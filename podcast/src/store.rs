@@ -156,9 +156,10 @@ impl Store {
         Ok(self.0.execute(sql, values).await? > 0)
     }
 
-    /// Makes all feeds due.
-    pub(crate) async fn make_due(&self, now: UnixSeconds) -> Result<(), Error> {
-        self.0.execute("UPDATE podcast_feeds SET next = $1", vec![now.0.into()]).await?;
+    /// Makes feeds due that were not looked at since, but for those that have gone for good.
+    pub(crate) async fn make_due(&self, now: UnixSeconds, since: UnixSeconds) -> Result<(), Error> {
+        let sql = "UPDATE podcast_feeds SET next = $1 WHERE next > $1 AND checked <= $2";
+        self.0.execute(sql, vec![now.0.into(), since.0.into()]).await?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 mod world;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -140,6 +141,60 @@ async fn a_feed_that_moves_keeps_its_show() {
 }
 
 #[tokio::test]
+async fn a_feed_moves_to_a_feed_only() {
+    on_each(|database, _| async move {
+        let house = House::open(database).await;
+        house.publisher.page("/feed", "200 OK", "", &feed("Show", &["a"]));
+        let show = house.add("/feed").await.unwrap();
+        let here = house.publisher.url("/feed");
+        // A provider who parks the address for an hour, and says that this is for ever.
+        house.publisher.page("/parked", "200 OK", "", b"<!doctype html><title>Soon back</title>");
+        house.publisher.redirect("/feed", 301, "/parked");
+        house.podcasts.refresh(show, NOW).await.unwrap_err();
+        assert_eq!(house.podcasts.feed(show).await.unwrap().unwrap().url, here);
+        // A slip in the publisher's own line.
+        let moving = |to: &str| {
+            let text = String::from_utf8(feed("Show", &["a", "b"])).unwrap();
+            text.replace("<channel>", &format!("<channel><itunes:new-feed-url>{to}</itunes:new-feed-url>"))
+                .replace("<rss>", "<rss xmlns:itunes=\"http://www.itunes.com/dtds/podcast-1.0.dtd\">")
+        };
+        for wrong in ["/nowhere", "/parked"] {
+            house.publisher.page("/feed", "200 OK", "", moving(&house.publisher.url(wrong)).as_bytes());
+            house.podcasts.refresh(show, NOW).await.unwrap();
+            assert_eq!(house.podcasts.feed(show).await.unwrap().unwrap().url, here, "{wrong}");
+        }
+        house.publisher.page("/there", "200 OK", "", &feed("Show", &["a", "b", "c"]));
+        house.publisher.page("/feed", "200 OK", "", moving(&house.publisher.url("/there")).as_bytes());
+        house.podcasts.refresh(show, NOW).await.unwrap();
+        assert_eq!(house.podcasts.feed(show).await.unwrap().unwrap().url, house.publisher.url("/there"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_stays_of_a_feed_that_never_came() {
+    on_each(|database, _| async move {
+        let house = House::open(database).await;
+        house.publisher.page("/same", "304 Not Modified", "", b"");
+        house.add("/same").await.unwrap_err();
+        assert!(house.podcasts.feeds().await.unwrap().is_empty(), "as it was, where nothing was");
+        house.podcasts.add("https://a{b.example/", account(1), NOW).await.unwrap_err();
+        // Whoever asked goes away before an answer: nothing of it stays, or all.
+        house.publisher.page("/feed", "200 OK", "", &feed("Show", &["a"]));
+        for wait in [0, 1, 5, 20] {
+            let adding = tokio::time::timeout(Duration::from_millis(wait), house.add("/feed")).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let shows = house.catalog.list_shows(&At::Offset(0), 10).await.unwrap().items;
+            assert_eq!(house.podcasts.feeds().await.unwrap().len(), shows.len(), "{wait} ms: {adding:?}");
+            for show in shows {
+                house.podcasts.remove(show.id).await.unwrap();
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn feeds_that_are_due_are_looked_at_in_the_background() {
     on_each(|database, _| async move {
         let house = House::open(database).await;
@@ -147,7 +202,9 @@ async fn feeds_that_are_due_are_looked_at_in_the_background() {
         let show = house.add("/feed").await.unwrap();
         house.publisher.page("/feed", "200 OK", "", &feed("Show", &["a", "b"]));
         let later = NOW.plus(2 * 86_400);
-        let running = tokio::spawn(house.podcasts.clone().run(move || later));
+        let clock = Arc::new(AtomicU64::new(later.0));
+        let seen = clock.clone();
+        let running = tokio::spawn(house.podcasts.clone().run(move || UnixSeconds(seen.load(Ordering::Relaxed))));
         let followed = async {
             while house.titles(show).await.len() < 2 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -155,7 +212,12 @@ async fn feeds_that_are_due_are_looked_at_in_the_background() {
         };
         tokio::time::timeout(Duration::from_secs(20), followed).await.expect("it is looked at");
         house.publisher.page("/feed", "200 OK", "", &feed("Show", &["a", "b", "c"]));
-        house.podcasts.refresh_all(later).await.unwrap();
+        let due = async || house.podcasts.feed(show).await.unwrap().unwrap().next.unwrap();
+        let before = due().await;
+        house.podcasts.refresh_all(later.plus(299)).await.unwrap();
+        assert_eq!(due().await, before, "it was looked at a moment ago");
+        clock.store(later.0 + 300, Ordering::Relaxed);
+        house.podcasts.refresh_all(later.plus(300)).await.unwrap();
         let followed = async {
             while house.titles(show).await.len() < 3 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
