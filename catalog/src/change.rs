@@ -21,6 +21,9 @@ pub const RIGHTS_MAX: usize = 2_048;
 /// Most objects of a track.
 pub const RENDITIONS_MAX: usize = 32;
 
+/// Largest number of plays, seconds, milliseconds or bytes: what databases keep, which have no unsigned numbers.
+pub const NUMBER_MAX: u64 = i64::MAX as u64;
+
 /// One change. What is put replaces what was there under the same id.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "snake_case")]
@@ -133,6 +136,14 @@ pub enum Refusal {
     /// A loudness is not a finite number.
     #[error("the loudness of {0} is not a number: leave it out for silence")]
     Loudness(TrackId),
+    /// A number is larger than a database keeps.
+    #[error("{field}: {number} is more than {NUMBER_MAX}")]
+    Number {
+        /// Which field.
+        field: &'static str,
+        /// What it is.
+        number: u64,
+    },
     /// The track's release is not there.
     #[error("track {track} stands on release {release}, which the catalog does not have: put the release first")]
     NoRelease {
@@ -198,6 +209,7 @@ fn check_release(release: &Release) -> Result<(), Refusal> {
     optional("a UPC", release.upc.as_deref())?;
     optional("a label", release.label.as_deref())?;
     optional("art", release.art.as_deref())?;
+    number("added", release.added)?;
     release.date.map_or(Ok(()), check_date)
 }
 
@@ -207,6 +219,9 @@ fn check_track(track: &Track) -> Result<(), Refusal> {
     optional("an ISRC", track.isrc.as_deref())?;
     optional("a genre", track.genre.as_deref())?;
     at_most("renditions", track.renditions.len(), RENDITIONS_MAX)?;
+    number("added", track.added)?;
+    number("plays", track.plays)?;
+    number("a duration", track.duration_ms)?;
     let numbers = [track.loudness_lufs, track.true_peak_dbtp];
     if numbers.into_iter().flatten().any(|number| !number.is_finite()) {
         return Err(Refusal::Loudness(track.id));
@@ -232,6 +247,9 @@ fn check_episode(episode: &Episode) -> Result<(), Refusal> {
     optional("a media type", episode.media_type.as_deref())?;
     url("a link", episode.link.as_deref())?;
     url("an image", episode.image.as_deref())?;
+    number("published", episode.published)?;
+    number("a duration", episode.duration_ms.unwrap_or(0))?;
+    number("bytes", episode.bytes.unwrap_or(0))?;
     match &episode.enclosure {
         Some(enclosure) => text("an enclosure", enclosure, DESCRIPTION_BYTES_MAX),
         None => Ok(()),
@@ -279,6 +297,10 @@ fn text(field: &'static str, text: &str, bytes_max: usize) -> Result<(), Refusal
         return Err(Refusal::Text { field, why: "holds a NUL character" });
     }
     Ok(())
+}
+
+fn number(field: &'static str, number: u64) -> Result<(), Refusal> {
+    if number > NUMBER_MAX { Err(Refusal::Number { field, number }) } else { Ok(()) }
 }
 
 fn at_most(field: &'static str, count: usize, most: usize) -> Result<(), Refusal> {

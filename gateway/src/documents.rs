@@ -3,10 +3,10 @@
 //! What was given to the index is remembered by a fingerprint, so that a second look at an unchanged library changes
 //! nothing, and what has gone is taken out.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use needledrop_catalog::model::{ArtistName, Track};
 use needledrop_catalog::search::{DocId, Document, Index, Kind};
@@ -15,10 +15,21 @@ use needledrop_catalog::{Catalog, Change};
 /// Documents that are given to the index in one go.
 const BATCH: usize = 4_096;
 
+/// A document, and the fingerprint of what the index has of it.
+type Prints = HashMap<(Kind, DocId), u64>;
+
 /// The index and what it was given.
 pub struct Documents {
     index: Arc<Index>,
-    known: Mutex<HashMap<(Kind, DocId), u64>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    prints: Prints,
+    /// What was told while a look at the whole catalog is under way, which may have read it as it was before; None for
+    /// what has gone.
+    told: HashMap<(Kind, DocId), Option<u64>>,
 }
 
 /// What a look at the catalog did.
@@ -36,29 +47,21 @@ impl Documents {
         Self { index, known: Mutex::default() }
     }
 
-    /// Makes the index agree with the catalog.
+    /// Makes the index agree with the catalog. One look at a time.
     ///
     /// # Errors
-    /// The catalog cannot be read, or the index is full: in words.
+    /// The catalog cannot be read, or the index is full: in words. The next look goes on from there.
     pub async fn follow(&self, catalog: &Catalog) -> Result<Indexed, String> {
-        let mut before = std::mem::take(&mut *self.known.lock().unwrap_or_else(PoisonError::into_inner));
-        let mut now = HashMap::with_capacity(before.len());
-        let mut fresh = Vec::new();
-        let mut indexed = Indexed::default();
+        let mut look = self.begin();
         let mut full = None;
         let exported = catalog
-            .export(|change| {
+            .export_named(|change| {
                 let Some(document) = document(&change) else { return ControlFlow::Continue(()) };
-                let place = (document.kind, document.id);
-                let print = fingerprint(&document);
-                if before.remove(&place) != Some(print) {
-                    fresh.push(document);
-                }
-                now.insert(place, print);
-                if fresh.len() < BATCH {
+                self.see(&mut look, document);
+                if look.fresh.len() < BATCH {
                     return ControlFlow::Continue(());
                 }
-                match self.put(&mut fresh, &mut indexed) {
+                match self.put(&mut look) {
                     Ok(()) => ControlFlow::Continue(()),
                     Err(why) => {
                         full = Some(why);
@@ -70,46 +73,87 @@ impl Documents {
         let outcome = match (exported, full) {
             (Err(error), _) => Err(error.to_string()),
             (Ok(()), Some(why)) => Err(why),
-            (Ok(()), None) => self.put(&mut fresh, &mut indexed),
+            (Ok(()), None) => self.put(&mut look),
         };
-        if let Err(why) = outcome {
-            // What was not seen this time may be there all the same.
-            now.extend(before);
-            *self.known.lock().unwrap_or_else(PoisonError::into_inner) = now;
-            return Err(why);
-        }
-        for (kind, id) in before.into_keys() {
-            self.index.remove(kind, &id);
-            indexed.removed += 1;
-        }
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = now;
-        Ok(indexed)
+        self.end(look, outcome)
     }
 
     /// Gives the index what these changes put and takes out what they take away, at once: what the catalog has just been
-    /// changed by. A look at the whole catalog that is under way at the same time may find a document anew; the next one
-    /// puts right what it does not know of.
+    /// changed by.
     ///
     /// # Errors
     /// The index is full: in words.
     pub fn tell(&self, changes: &[Change]) -> Result<(), String> {
         let documents: Vec<Document> = changes.iter().filter_map(document).collect();
+        let mut known = self.known();
         self.index.load(documents.iter()).map_err(|full| full.to_string())?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.extend(documents.iter().map(|document| ((document.kind, document.id), fingerprint(document))));
+        for document in &documents {
+            let (place, print) = ((document.kind, document.id), fingerprint(document));
+            known.prints.insert(place, print);
+            known.told.insert(place, Some(print));
+        }
         for place in changes.iter().filter_map(removed) {
             self.index.remove(place.0, &place.1);
-            known.remove(&place);
+            known.prints.remove(&place);
+            known.told.insert(place, None);
         }
         Ok(())
     }
 
-    fn put(&self, fresh: &mut Vec<Document>, indexed: &mut Indexed) -> Result<(), String> {
-        self.index.load(fresh.iter()).map_err(|full| full.to_string())?;
-        indexed.put += fresh.len();
-        fresh.clear();
+    fn begin(&self) -> Look {
+        self.known().told.clear();
+        Look::default()
+    }
+
+    /// Takes note of a document, and keeps what the index does not have.
+    fn see(&self, look: &mut Look, document: Document) {
+        let place = (document.kind, document.id);
+        look.seen.insert(place);
+        if self.known().prints.get(&place) != Some(&fingerprint(&document)) {
+            look.fresh.push(document);
+        }
+    }
+
+    fn put(&self, look: &mut Look) -> Result<(), String> {
+        let mut known = self.known();
+        look.fresh.retain(|document| !known.told.contains_key(&(document.kind, document.id)));
+        self.index.load(look.fresh.iter()).map_err(|full| full.to_string())?;
+        for document in look.fresh.drain(..) {
+            known.prints.insert((document.kind, document.id), fingerprint(&document));
+            look.indexed.put += 1;
+        }
         Ok(())
     }
+
+    /// Takes out what was not seen, if all was seen.
+    fn end(&self, look: Look, outcome: Result<(), String>) -> Result<Indexed, String> {
+        let Look { seen, mut indexed, .. } = look;
+        let mut known = self.known();
+        let Known { prints, told } = &mut *known;
+        outcome?;
+        prints.retain(|place, _| {
+            let is_there = seen.contains(place) || told.contains_key(place);
+            if !is_there {
+                self.index.remove(place.0, &place.1);
+                indexed.removed += 1;
+            }
+            is_there
+        });
+        Ok(indexed)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One look at the whole catalog.
+#[derive(Default)]
+struct Look {
+    seen: HashSet<(Kind, DocId)>,
+    /// What goes into the index next.
+    fresh: Vec<Document>,
+    indexed: Indexed,
 }
 
 fn fingerprint(document: &Document) -> u64 {
@@ -181,4 +225,58 @@ fn of_track(track: &Track, id: DocId) -> Document {
 
 fn names(artists: &[ArtistName]) -> Vec<String> {
     artists.iter().map(|artist| artist.name.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use needledrop_catalog::search::{Kinds, Query};
+    use needledrop_core::ShowId;
+
+    fn show(n: u8, title: &str) -> Change {
+        let text = |text: &str| serde_json::to_string(text).unwrap();
+        let id = text(ShowId::from_digest(&[n; 32]).as_str());
+        let line = format!(r#"{{"change":"show","id":{id},"title":{},"publisher":"","description":""}}"#, text(title));
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn found(documents: &Documents, text: &str) -> usize {
+        let query = Query { text, kinds: Kinds::of(&[Kind::Show]), limit: 10, offset: 0, is_prefix: false };
+        documents.index.search(&query).hits.len()
+    }
+
+    fn look(documents: &Documents, shows: &[Change]) -> Look {
+        let mut look = documents.begin();
+        shows.iter().filter_map(document).for_each(|document| documents.see(&mut look, document));
+        look
+    }
+
+    #[test]
+    fn a_look_that_fails_leaves_nothing_out_of_the_next() {
+        let documents = Documents::new(Arc::new(Index::new()));
+        let shows = [show(1, "Gardening"), show(2, "Whaling")];
+        let failed = look(&documents, &shows);
+        assert!(documents.end(failed, Err("the database has gone".into())).is_err());
+        assert_eq!(found(&documents, "gardening"), 0);
+        let mut again = look(&documents, &shows);
+        documents.put(&mut again).unwrap();
+        assert_eq!(documents.end(again, Ok(())), Ok(Indexed { put: 2, removed: 0 }));
+        assert_eq!((found(&documents, "gardening"), found(&documents, "whaling")), (1, 1));
+        let less = look(&documents, &shows[..1]);
+        assert_eq!(documents.end(less, Ok(())), Ok(Indexed { put: 0, removed: 1 }));
+        assert_eq!(found(&documents, "whaling"), 0);
+    }
+
+    #[test]
+    fn what_is_told_during_a_look_is_newer_than_what_it_read() {
+        let documents = Documents::new(Arc::new(Index::new()));
+        documents.tell(&[show(3, "Knitting")]).unwrap();
+        let mut read_before = look(&documents, &[show(1, "Gardening"), show(2, "Whaling")]);
+        documents.tell(&[show(1, "Cooking"), show(4, "Sailing")]).unwrap();
+        documents.tell(&[Change::RemoveShow { id: ShowId::from_digest(&[2; 32]) }]).unwrap();
+        documents.put(&mut read_before).unwrap();
+        assert_eq!(documents.end(read_before, Ok(())), Ok(Indexed { put: 0, removed: 1 }));
+        let there = ["gardening", "whaling", "knitting", "cooking", "sailing"].map(|text| found(&documents, text));
+        assert_eq!(there, [0, 0, 0, 1, 1]);
+    }
 }

@@ -1,6 +1,7 @@
 //! Round trips, and what is said of bad lines.
 
 use super::*;
+use crate::change::NUMBER_MAX;
 use crate::model::*;
 use needledrop_core::{ArtistId, EpisodeId, ReleaseId, Rev, ShowId, TrackId};
 use proptest::option::of;
@@ -30,10 +31,19 @@ fn date() -> impl Strategy<Value = ReleaseDate> {
 }
 
 fn change() -> impl Strategy<Value = Change> {
-    let artist = (id(ArtistId::from_digest), text(), proptest::collection::vec(text(), 0..3), of(text()), any::<u64>())
-        .prop_map(|(id, name, aliases, art, plays)| {
-            Change::Artist(Artist { id, sort_name: name.clone(), name, genres: aliases.clone(), aliases, art, plays })
-        });
+    let artist =
+        (id(ArtistId::from_digest), text(), proptest::collection::vec(text(), 0..3), of(text()), 0..=NUMBER_MAX)
+            .prop_map(|(id, name, aliases, art, plays)| {
+                Change::Artist(Artist {
+                    id,
+                    sort_name: name.clone(),
+                    name,
+                    genres: aliases.clone(),
+                    aliases,
+                    art,
+                    plays,
+                })
+            });
     let release =
         (id(ReleaseId::from_digest), text(), proptest::collection::vec(named(), 0..3), of(date()), of(text()))
             .prop_map(|(id, title, artists, date, label)| {
@@ -54,7 +64,7 @@ fn change() -> impl Strategy<Value = Change> {
                 })
             });
     let track =
-        (id(TrackId::from_digest), id(ReleaseId::from_digest), text(), named(), of(-70.0..0.0_f64), any::<u64>())
+        (id(TrackId::from_digest), id(ReleaseId::from_digest), text(), named(), of(-70.0..0.0_f64), 0..=NUMBER_MAX)
             .prop_map(|(id, release, title, artist, loudness_lufs, plays)| {
                 let renditions = needledrop_core::Rendition::ALL.map(|rendition| TrackRendition {
                     rendition,
@@ -88,11 +98,10 @@ fn change() -> impl Strategy<Value = Change> {
     });
     let credits = (track_id(), named())
         .prop_map(|(track, artist)| Change::Credits { track, credits: vec![Credit { artist, role: Role::Writer }] });
-    let windows = (track_id(), of(any::<u64>()), of(any::<u64>())).prop_map(|(track, from, until)| Change::Windows {
-        track,
-        windows: vec![Window { territory: None, from, until }],
+    let windows = (track_id(), of(0..=NUMBER_MAX), of(0..=NUMBER_MAX)).prop_map(|(track, from, until)| {
+        Change::Windows { track, windows: vec![Window { territory: None, from, until }] }
     });
-    let episode = (id(EpisodeId::from_digest), id(ShowId::from_digest), text(), any::<u64>()).prop_map(
+    let episode = (id(EpisodeId::from_digest), id(ShowId::from_digest), text(), 0..=NUMBER_MAX).prop_map(
         |(id, show, title, published)| {
             Change::Episode(Episode {
                 id,
@@ -114,7 +123,7 @@ fn change() -> impl Strategy<Value = Change> {
         },
     );
     let removal = track_id().prop_map(|id| Change::RemoveTrack { id });
-    let plays = (track_id(), any::<u64>()).prop_map(|(track, added)| Change::Plays { track, added });
+    let plays = (track_id(), 0..=NUMBER_MAX).prop_map(|(track, added)| Change::Plays { track, added });
     prop_oneof![artist, release, track, shares, credits, windows, episode, removal, plays]
 }
 

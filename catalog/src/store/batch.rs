@@ -8,7 +8,7 @@ use super::landmarks::{Landmarks, Spot};
 use super::order::{self, List, Stretch};
 use super::rows::{self, Seated};
 use super::{Applied, Error};
-use crate::change::{Change, Refusal};
+use crate::change::{Change, NUMBER_MAX, Refusal};
 use crate::model::{Artist, ArtistName, Credit, Episode, Release, ReleaseName, Share, Show, Track, Window};
 use needledrop_core::{ArtistId, EpisodeId, ReleaseId, ShowId, TrackId};
 use needledrop_database::{Insert, Transaction, Value};
@@ -196,7 +196,7 @@ impl Work {
             }
             Change::Plays { track, added } => {
                 if let Some(track) = self.tracks.get_mut(&track).and_then(|slot| slot.new.as_mut()) {
-                    track.plays = track.plays.saturating_add(added);
+                    track.plays = track.plays.saturating_add(added).min(NUMBER_MAX);
                 }
             }
             Change::RemoveTrack { id } => {
@@ -568,7 +568,7 @@ fn both<T>(slot: &Slot<T>) -> Option<(&T, &T)> {
 
 /// Never below nothing: a sum that was capped before may be too small to take from.
 fn shifted(sum: u64, sign: i8, by: u64) -> u64 {
-    if sign < 0 { sum.saturating_sub(by) } else { sum.saturating_add(by) }
+    if sign < 0 { sum.saturating_sub(by) } else { sum.saturating_add(by).min(NUMBER_MAX) }
 }
 
 fn distinct<T: Ord>(mut items: Vec<T>) -> Vec<T> {

@@ -8,7 +8,16 @@ use std::sync::Arc;
 impl Catalog {
     /// Hands every change to `each`, until it breaks off. Each page is of its own moment: what changes meanwhile may be
     /// exported as it was or as it is.
-    pub async fn export(&self, mut each: impl FnMut(Change) -> ControlFlow<()>) -> Result<(), Error> {
+    pub async fn export(&self, each: impl FnMut(Change) -> ControlFlow<()>) -> Result<(), Error> {
+        self.walk(true, each).await
+    }
+
+    /// The same without credits, shares and windows, each of which is read track by track: what has a name.
+    pub async fn export_named(&self, each: impl FnMut(Change) -> ControlFlow<()>) -> Result<(), Error> {
+        self.walk(false, each).await
+    }
+
+    async fn walk(&self, is_whole: bool, mut each: impl FnMut(Change) -> ControlFlow<()>) -> Result<(), Error> {
         macro_rules! go {
             ($change:expr) => {
                 if each($change).is_break() {
@@ -38,6 +47,9 @@ impl Catalog {
             for track in page.items {
                 let id = track.id;
                 go!(Change::Track(Box::new(Arc::unwrap_or_clone(track))));
+                if !is_whole {
+                    continue;
+                }
                 let (credits, shares, windows) =
                     (self.credits(id).await?, self.shares(id).await?, self.windows(id).await?);
                 if !credits.is_empty() {
