@@ -68,7 +68,8 @@ pub(super) async fn search(call: &Call<'_>, caller: &Caller) -> Reply {
         let items = found.into_iter().map(explained).collect();
         let q: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
         let href = format!("/v1/search?q={q}&type={name}");
-        let listed = Listed { href: &href, limit, offset, total };
+        // What lies behind the last page that may be asked for is not among what is told of.
+        let listed = Listed { href: &href, limit, offset, total: total.min(OFFSET_MAX) };
         said.insert((*member).to_owned(), listed.page(items));
     }
     Ok(Answer::Entity(Value::Object(said)))

@@ -207,9 +207,18 @@ async fn said(house: &House, request: &Request, params: &Params<'_>, name: &str,
 /// How much work a call is. Its method says nothing: the protocol changes things by GET.
 fn class(name: &str) -> Class {
     match name {
-        "search3" => Class::Search,
-        "scrobble" | "createPlaylist" | "updatePlaylist" | "deletePlaylist" | "star" | "unstar" | "setRating"
-        | "savePlayQueue" => Class::Write,
+        "search2" | "search3" | "getTopSongs" => Class::Search,
+        "scrobble"
+        | "createPlaylist"
+        | "updatePlaylist"
+        | "deletePlaylist"
+        | "star"
+        | "unstar"
+        | "setRating"
+        | "savePlayQueue"
+        | "createPodcastChannel"
+        | "deletePodcastChannel"
+        | "refreshPodcasts" => Class::Write,
         _ => Class::Read,
     }
 }
