@@ -11,6 +11,8 @@ use std::{
 
 use needledrop_core::network::Cidr;
 use needledrop_http::{Outside, Roots};
+use needledrop_playback::account::Plan;
+use needledrop_playback::sign_up::{MOST_ACCOUNTS_MAX, Policy};
 use serde::{Deserialize, Serialize};
 
 use crate::upstreams;
@@ -60,6 +62,43 @@ pub struct Up {
     pub calls: Calls,
     /// Feeds of podcasts.
     pub feeds: Feeds,
+    /// Who may make an account.
+    pub sign_up: SignUp,
+}
+
+/// Who may make an account. Without a word here only who was invited by an administrator (`POST /v1/invitations`).
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SignUp {
+    /// Whether strangers may, without an invitation.
+    pub open: bool,
+    /// The plan of who comes without an invitation: "free", which is the default, or "premium".
+    pub plan: Option<Plan>,
+    /// With so many accounts nobody signs up any more, invited or not: 1,000 where nobody says otherwise, at most
+    /// 1,000,000. The reasons stand with the numbers (`sign_up.rs` of playback).
+    pub most_accounts: Option<u64>,
+}
+
+impl SignUp {
+    /// Writes the defaults where nobody decided.
+    pub fn decide(&mut self) {
+        let usual = Policy::default();
+        self.plan.get_or_insert(usual.plan);
+        self.most_accounts.get_or_insert(usual.most_accounts);
+    }
+
+    /// As the accounts take it.
+    ///
+    /// # Errors
+    /// No account, or too many.
+    pub fn policy(&self) -> Result<Policy, String> {
+        let usual = Policy::default();
+        let most_accounts = self.most_accounts.unwrap_or(usual.most_accounts);
+        if !(1..=MOST_ACCOUNTS_MAX).contains(&most_accounts) {
+            return Err(format!("up.sign_up.most_accounts: {most_accounts}: it is 1 to {MOST_ACCOUNTS_MAX}"));
+        }
+        Ok(Policy { open: self.open, plan: self.plan.unwrap_or(usual.plan), most_accounts })
+    }
 }
 
 /// What one account, or one network of strangers, may call. Zero switches a limit off; networks in `limits.exempt` are
@@ -353,6 +392,22 @@ mod tests {
         config.ops.edges.push(OpsEdge { name: "sin-1".into(), admin: "https://a:1".into(), ..OpsEdge::default() });
         let again: Config = toml::from_str(&config.to_toml()).unwrap();
         assert_eq!(again.to_toml(), config.to_toml());
+    }
+
+    #[test]
+    fn sign_up_is_closed_unless_it_is_opened() {
+        let read = |text: &str| toml::from_str::<Config>(text).map(|config| config.up.sign_up);
+        assert_eq!(read("").unwrap().policy(), Ok(Policy::default()));
+        let said = read("[up.sign_up]\nopen = true\nplan = \"premium\"\nmost_accounts = 20\n").unwrap();
+        assert_eq!(said.policy(), Ok(Policy { open: true, plan: Plan::Premium, most_accounts: 20 }));
+        let mut decided = SignUp::default();
+        decided.decide();
+        assert_eq!(decided.policy(), Ok(Policy::default()));
+        assert!(read("[up.sign_up]\nplan = \"gold\"\n").is_err());
+        for most in [0, MOST_ACCOUNTS_MAX + 1] {
+            let refused = SignUp { most_accounts: Some(most), ..SignUp::default() }.policy().unwrap_err();
+            assert!(refused.contains("up.sign_up.most_accounts"), "{refused}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use needledrop_gateway::ops::{Audit, Edge, Ops};
 use needledrop_gateway::subsonic::readings::Readings;
 use needledrop_gateway::{Documents, Gateway, House, Making, PublicLists};
 use needledrop_origin::record::TrackRecord;
-use needledrop_playback::{EdgeBase, Playback, ServerKey, UserName};
+use needledrop_playback::{EdgeBase, Playback, Policy, ServerKey, UserName};
 use needledrop_playlist::Playlists;
 use needledrop_podcast::Podcasts;
 
@@ -69,6 +69,8 @@ pub struct Wish<'a> {
     pub edges: Vec<Edge>,
     /// Podcasts.
     pub feeds: &'a config::Feeds,
+    /// Who may make an account.
+    pub sign_up: Policy,
 }
 
 /// The services, opened.
@@ -98,6 +100,7 @@ impl Services {
         let audit = Audit::open(database.clone()).await.map_err(|error| error.to_string())?;
         let ops = Arc::new(Ops::new(wish.edges, audit).map_err(|error| error.to_string())?);
         let (playback, _) = Playback::open(database.clone(), key).await.map_err(|error| error.to_string())?;
+        let playback = playback.governed_by(wish.sign_up);
         let admin = UserName::parse(ADMIN).expect("a constant name");
         let first = playback.first_start(&admin, clock::now()).await.map_err(|error| error.to_string())?;
         let edges = match wish.public_url {

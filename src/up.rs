@@ -101,6 +101,7 @@ impl Args {
         }
         config.limits.decide();
         config.calls.decide();
+        config.sign_up.decide();
     }
 }
 
@@ -147,6 +148,7 @@ pub fn run(_: &Args, config: config::Up, ops: &config::Ops, data: &Path) -> Resu
             cors: config.calls.cors()?,
             edges: ops::edges(built_in, &ops)?,
             feeds: &config.feeds,
+            sign_up: config.sign_up.policy()?,
         };
         let has_demo = wish.is_local;
         let services = Services::open(wish, keys.clone(), making.clone()).await?;

@@ -13,6 +13,7 @@ use needledrop_core::etag::EntityTag;
 use needledrop_core::precondition::{self, Precondition};
 use needledrop_http::{Body, Request, problem};
 use needledrop_playback::Error;
+use needledrop_playback::account::NameRefusal;
 use serde_json::Value;
 
 use crate::api::route::Verb;
@@ -184,11 +185,14 @@ pub fn fixed(request: &Request, fixed: &Fixed) -> Response<Body> {
 /// What an error of the accounts means in HTTP.
 pub fn refused(error: &Error) -> Problem {
     let status = match error {
+        // Whoever it is kept for, it cannot be had.
+        Error::Name(NameRefusal::Reserved) => 409,
         Error::Name(_) | Error::Password(_) | Error::OAuth(_) => 400,
         Error::WrongPassword | Error::WrongCredential => 401,
-        Error::NotAllowed(_) | Error::Refused(_) => 403,
+        Error::NotAllowed(_) | Error::Refused(_) | Error::SignUpClosed | Error::NotInvited => 403,
         Error::NotFound => 404,
-        Error::NameTaken | Error::TokensFull | Error::Conflict => 409,
+        Error::NameTaken | Error::TokensFull | Error::Conflict | Error::LastAdmin => 409,
+        Error::AccountsFull | Error::InvitationsFull => 409,
         // Each part has its form, and together they contradict each other.
         Error::Queue(_) => 422,
         Error::Limited(_) => 429,

@@ -31,7 +31,7 @@ struct World {
     gateway: Gateway,
     session: String,
     key: String,
-    _database: TestDatabase,
+    database: TestDatabase,
 }
 
 struct Said {
@@ -88,7 +88,7 @@ impl World {
             gateway: Gateway::new(house, None),
             session: session.secret.expose().to_owned(),
             key: key.secret.expose().to_owned(),
-            _database: database,
+            database,
         }
     }
 
@@ -263,4 +263,52 @@ async fn an_account_that_calls_too_often_waits_and_so_do_strangers() {
     }
     let rest = format!("/rest/ping?v=1.16.1&c=x&apiKey={}", world.key);
     assert_eq!(world.send(Method::GET, &rest, &[], "").await.status, 429, "/rest counts with /v1");
+}
+
+#[tokio::test]
+async fn a_private_server_makes_no_account_for_strangers_and_no_page_elsewhere_gets_a_cookie() {
+    let world = World::new(Settings::off()).await;
+    let json = (CONTENT_TYPE, "application/json");
+    let wish = r#"{"user":"eve","password":"a long sentence"}"#;
+    let said = world.send(Method::POST, "/v1/accounts", std::slice::from_ref(&json), wish).await;
+    assert_eq!((said.status, said.problem().as_str()), (403, "sign-up-closed"));
+    // A name that is there and one that is not are the same to who may not come in.
+    for name in ["ada", "eve"] {
+        let wish = format!(r#"{{"user":"{name}","password":"a long sentence","invitation":"ndi_nonsense"}}"#);
+        let said = world.send(Method::POST, "/v1/accounts", std::slice::from_ref(&json), &wish).await;
+        assert_eq!((said.status, said.problem().as_str()), (403, "not-invited"), "{name}");
+    }
+    let elsewhere = [json.clone(), (ORIGIN, "https://evil.example")];
+    let said = world.send(Method::POST, "/v1/accounts", &elsewhere, wish).await;
+    assert_eq!((said.status, said.problem().as_str()), (403, "cross-site"));
+    let wrong = r#"{"user":"eve","password":"a long sentence","country":"Germany"}"#;
+    let said = world.send(Method::POST, "/v1/accounts", &[json], wrong).await;
+    assert_eq!((said.status, said.problem().as_str()), (400, "parameter"));
+    let hint = world.send(Method::GET, "/v1/session/hint", &[], "").await;
+    assert_eq!(hint.json()["sign_up"], "invited");
+}
+
+#[tokio::test]
+async fn who_leaves_says_the_password_and_leaves_neither_playlists_nor_a_cookie() {
+    let world = World::new(Settings::off()).await;
+    let json = (CONTENT_TYPE, "application/json");
+    let (session, key) = (format!("Bearer {}", world.session), format!("Bearer {}", world.key));
+    let made = world
+        .send(Method::POST, "/v1/me/playlists", &[(AUTHORIZATION, &session), json.clone()], r#"{"name":"Mine"}"#)
+        .await;
+    assert_eq!(made.status, 201);
+    let leave = async |bearer: &str, password: &str| {
+        let body = format!(r#"{{"password":"{password}"}}"#);
+        world.send(Method::DELETE, "/v1/me", &[(AUTHORIZATION, bearer), json.clone()], &body).await
+    };
+    assert_eq!(leave(&key, "a long sentence").await.status, 403, "a program may not");
+    let wrong = leave(&session, "another sentence").await;
+    assert_eq!((wrong.status, wrong.problem().as_str()), (401, "wrong-password"));
+    assert_eq!(world.get("/v1/me/playlists").await.json()["total"], 1, "a refusal takes nothing away");
+    let left = leave(&session, "a long sentence").await;
+    assert_eq!(left.status, 200, "{}", left.text);
+    assert!(left.fields["set-cookie"].to_str().unwrap().contains("Max-Age=0"));
+    assert_eq!(world.get("/v1/me").await.status, 401);
+    let rows = world.database.database().rows("SELECT id FROM playlists", vec![]).await.unwrap();
+    assert!(rows.is_empty());
 }

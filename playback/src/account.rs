@@ -41,11 +41,58 @@ impl UserName {
         }
     }
 
+    /// A name that somebody chooses for a new account: [parsed](Self::parse), begins with a letter or digit, and is not
+    /// one that people would take for the server's own, whatever marks stand in it (`ad-min`).
+    ///
+    /// # Errors
+    /// What [`parse`](Self::parse) refuses, a mark in front, or a name that is kept.
+    pub fn choose(text: &str) -> Result<Self, NameRefusal> {
+        let name = Self::parse(text)?;
+        if !name.0.starts_with(|first: char| first.is_ascii_alphanumeric()) {
+            return Err(NameRefusal::Beginning);
+        }
+        let bare: String = name.0.chars().filter(char::is_ascii_alphanumeric).collect();
+        match RESERVED.contains(&&*bare) {
+            true => Err(NameRefusal::Reserved),
+            false => Ok(name),
+        }
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
+
+/// Names of ours, and names that people believe. Looked for without the marks that a name may have.
+const RESERVED: &[&str] = &[
+    "abuse",
+    "admin",
+    "administrator",
+    "anonymous",
+    "demo",
+    "everybody",
+    "guest",
+    "help",
+    "hostmaster",
+    "me",
+    "moderator",
+    "needledrop",
+    "nobody",
+    "null",
+    "operator",
+    "owner",
+    "postmaster",
+    "root",
+    "security",
+    "server",
+    "staff",
+    "superuser",
+    "support",
+    "system",
+    "undefined",
+    "webmaster",
+];
 
 impl fmt::Display for UserName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,6 +173,12 @@ pub enum NameRefusal {
     /// A character that does not belong into such a name.
     #[error("a user name is made of letters a-z, digits and . _ @ + -; a shown name has no control characters")]
     Character,
+    /// The name of a new account begins with a mark.
+    #[error("a user name begins with a letter or digit")]
+    Beginning,
+    /// A name that people would take for the server's own.
+    #[error("this name is kept for the server itself")]
+    Reserved,
 }
 
 /// What an account pays for.
@@ -222,6 +275,23 @@ mod tests {
         assert!(UserName::parse(&"a".repeat(64)).is_ok());
         for text in ["a b", "a\0", "аda", "ada\n", "a/b", "a:b", "a'--", "\u{212a}", "a\u{301}", "ＡＤＡ"] {
             assert_eq!(UserName::parse(text), Err(NameRefusal::Character), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_chooses_a_name_that_looks_like_the_server_s_own() {
+        assert_eq!(UserName::choose(" Ada.Lovelace@Example.org").unwrap().as_str(), "ada.lovelace@example.org");
+        for text in ["demo", "ADMIN", "ad-min", "a.d.m.i.n", "root@", "Needle.Drop", "me"] {
+            assert_eq!(UserName::choose(text), Err(NameRefusal::Reserved), "{text}");
+            assert!(UserName::parse(text).is_ok(), "{text}: we may have it ourselves");
+        }
+        for text in ["...", "-ada", "_", "@home"] {
+            assert_eq!(UserName::choose(text), Err(NameRefusal::Beginning), "{text}");
+        }
+        assert!(["admiral", "root2", "7", "a-", "meg"].iter().all(|text| UserName::choose(text).is_ok()));
+        assert_eq!(UserName::choose("a b"), Err(NameRefusal::Character));
+        for name in RESERVED {
+            assert_eq!(UserName::parse(name).unwrap().as_str(), *name);
         }
     }
 

@@ -3,7 +3,7 @@
 //! The rules are pure and have a file each: [`account`], [`password`], [`token`] and [`scope`] say who somebody is;
 //! [`quality`] in which bitrate he may hear what the catalog's windows allow; [`grant`] puts it into signed URLs, under
 //! the name of the day ([`uid`]) and the playback id ([`plays`]) that counting goes by; [`oauth`] lets programs of other
-//! people in; [`queue`] and [`devices`] are
+//! people in; [`sign_up`] says who may make an account; [`queue`] and [`devices`] are
 //! what an account is about to hear and on what; [`limits`] slows down who guesses. [`store`] keeps it, on SQLite or PostgreSQL;
 //! [`Playback`] puts it all together. HTTP is not known here: errors have stable names, and the gateway gives them
 //! their status.
@@ -23,6 +23,7 @@ pub mod queue;
 pub mod scope;
 pub mod server_key;
 pub mod service;
+pub mod sign_up;
 pub mod store;
 pub mod token;
 pub mod uid;
@@ -35,4 +36,7 @@ pub use plays::Start;
 pub use queue::{Queue, UnixMs};
 pub use scope::{Scope, Scopes};
 pub use server_key::ServerKey;
-pub use service::{Ask, Change, Error, Issued, OneTimePassword, Playback, Proof, Registered, Renewed, SignUp};
+pub use service::{
+    Ask, Change, Error, Invited, Issued, Leaving, OneTimePassword, Playback, Proof, Registered, Renewed, SignUp,
+};
+pub use sign_up::Policy;

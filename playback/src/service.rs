@@ -7,6 +7,7 @@ mod accounts;
 mod error;
 mod listen;
 mod oauth;
+mod sign_up;
 mod tokens;
 
 use std::num::NonZeroUsize;
@@ -22,13 +23,15 @@ use crate::hasher::Hasher;
 use crate::limits::SignInLimits;
 use crate::plays::Plays;
 use crate::server_key::ServerKey;
+use crate::sign_up::Policy;
 use crate::store::Store;
 use crate::writer::Writer;
 
-pub use accounts::{Change, OneTimePassword, SignUp};
+pub use accounts::{Change, Leaving, OneTimePassword};
 pub use error::Error;
 pub use listen::Ask;
 pub use oauth::{Proof, Registered};
+pub use sign_up::{Invited, SignUp};
 pub use tokens::{Issued, Renewed};
 
 /// Devices whose last sighting is remembered, so that a request seldom looks into storage: 3 MB.
@@ -40,6 +43,7 @@ pub struct Playback {
     store: Store,
     key: ServerKey,
     hasher: Hasher,
+    policy: Policy,
     limits: Mutex<SignInLimits>,
     cache: Mutex<AuthCache>,
     plays: Mutex<Plays>,
@@ -63,6 +67,7 @@ impl Playback {
             store,
             key,
             hasher: Hasher::default(),
+            policy: Policy::default(),
             cache: Mutex::default(),
             plays: Mutex::default(),
             sightings: Mutex::new(LruCache::new(sightings)),
@@ -92,7 +97,8 @@ impl Playback {
     /// The database refuses.
     pub async fn purge(&self, now: UnixSeconds) -> Result<u64, Error> {
         let tokens = self.store.purge_tokens(now).await? + self.store.purge_oauth(now).await?;
-        Ok(tokens + self.store.purge_plays(now).await?)
+        let invitations = self.store.purge_invitations(now).await?;
+        Ok(tokens + invitations + self.store.purge_plays(now).await?)
     }
 
     /// Something about the account has changed in storage, and is committed.

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod devices;
+mod invitations;
 mod oauth;
 mod plays;
 mod queues;
@@ -14,7 +15,8 @@ mod tokens;
 
 use needledrop_database::{Database, Error, Migrated};
 
-pub use accounts::{Added, WithPassword};
+pub use accounts::{Added, Removed, WithPassword};
+pub use invitations::{Joined, Joining};
 pub use oauth::Presented;
 pub use tokens::TokensFull;
 

@@ -125,6 +125,11 @@ impl Secret {
         Self(format!("ndo_{}", Base64UrlUnpadded::encode_string(&random)).into())
     }
 
+    /// What somebody makes an account with, of 256 random bits.
+    pub fn invitation(random: [u8; 32]) -> Self {
+        Self(format!("ndi_{}", Base64UrlUnpadded::encode_string(&random)).into())
+    }
+
     /// The secret of an app password: 24 characters that can be typed on a phone, 120 bits, far beyond what can be
     /// tried even against an `md5` that was overheard.
     pub fn app_password(key: &ServerKey, id: TokenId) -> Self {

@@ -4,6 +4,7 @@
 mod common;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 
 use common::{
@@ -15,8 +16,9 @@ use needledrop_database::{Database, Kind as DatabaseKind};
 use needledrop_playback::account::{Plan, UserName};
 use needledrop_playback::oauth::Refusal;
 use needledrop_playback::service::Proof;
+use needledrop_playback::sign_up::Lifetime;
 use needledrop_playback::token::{Kind, Md5Proof};
-use needledrop_playback::{Change, DisplayName, Error, Queue, Scopes, UnixMs};
+use needledrop_playback::{Caller, Change, DisplayName, Error, OneTimePassword, Playback, Queue, Scopes, UnixMs};
 
 fn is_wrong<T>(result: Result<T, Error>) -> bool {
     matches!(result, Err(Error::WrongCredential))
@@ -146,7 +148,7 @@ async fn nobody_touches_what_is_somebody_elses() {
         let theirs = playback.grant(&bob, &world.ask(1), &world.edges(), NOW).await.unwrap();
         assert_ne!(ours.playback, theirs.playback);
         // The password of another account does not remove this one.
-        let wrong = playback.remove_account(&bob, "not bobby's", address(1), NOW).await;
+        let wrong = playback.leave(&bob, "not bobby's", address(1), NOW).await;
         assert!(matches!(wrong, Err(Error::WrongPassword)));
     })
     .await;
@@ -395,9 +397,18 @@ async fn a_thief_of_the_database_finds_no_secret() {
     let oauth = agree(&playback, &ada, &app, "streaming").await;
     let admin = playback.first_start(&UserName::parse("root").unwrap(), NOW).await.unwrap().unwrap();
     assert!(playback.authenticate_md5("ada", &proof(password.secret.expose()), NOW).await.is_ok());
+    playback
+        .change_password(&*sign_in(&playback, &admin).await, admin.password.expose(), NEW, address(9), NOW)
+        .await
+        .unwrap();
+    let root = playback.sign_in("root", NEW, "cli", address(9), NOW).await.unwrap();
+    let root = playback.authenticate(root.secret.expose(), NOW).await.unwrap();
+    let invited = playback.invite(&root, Plan::Free, None, Lifetime::default(), NOW).await.unwrap();
     playback.close().await;
 
     let secrets = [
+        invited.secret.expose(),
+        NEW,
         PASSWORD,
         session.secret.expose(),
         key.secret.expose(),
@@ -422,6 +433,13 @@ async fn a_thief_of_the_database_finds_no_secret() {
     database.close().await;
     search();
     assert!(holds(&std::fs::read(Path::new(&place)).unwrap(), "app-password"));
+}
+
+const NEW: &str = "a sentence of my own";
+
+async fn sign_in(playback: &Playback, once: &OneTimePassword) -> Arc<Caller> {
+    let session = playback.sign_in(once.name.as_str(), once.password.expose(), "cli", address(9), NOW).await.unwrap();
+    playback.authenticate(session.secret.expose(), NOW).await.unwrap()
 }
 
 fn holds(bytes: &[u8], text: &str) -> bool {

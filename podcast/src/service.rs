@@ -262,6 +262,14 @@ impl Podcasts {
         Ok(self.0.store.positions(account, of).await?)
     }
 
+    /// Forgets how far an account has heard anything: to be called when it is removed. Feeds that it added stay.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn forget(&self, account: AccountId) -> Result<(), Error> {
+        Ok(self.0.store.forget_account(account).await?)
+    }
+
     /// Keeps how far an account has heard an episode.
     ///
     /// # Errors

@@ -211,6 +211,12 @@ impl Store {
         tx.commit().await
     }
 
+    /// Forgets how far an account has heard anything.
+    pub(crate) async fn forget_account(&self, account: AccountId) -> Result<(), Error> {
+        let sql = "DELETE FROM podcast_positions WHERE account = $1";
+        self.0.execute(sql, vec![account.as_str().into()]).await.map(drop)
+    }
+
     /// Forgets how far anybody has heard these episodes.
     pub(crate) async fn forget(&self, episodes: &[EpisodeId]) -> Result<(), Error> {
         if episodes.is_empty() {

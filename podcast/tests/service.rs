@@ -244,6 +244,11 @@ async fn positions_are_kept_by_account_and_go_with_the_episode() {
         let whole = Position { ms: 0, is_played: true };
         podcasts.set_position(account(1), episode, whole, NOW).await.unwrap();
         assert_eq!(podcasts.positions(account(1), &[episode]).await.unwrap(), [whole]);
+        podcasts.set_position(account(2), episode, half, NOW).await.unwrap();
+        podcasts.forget(account(2)).await.unwrap();
+        let heard =
+            [podcasts.positions(account(1), &[episode]).await, podcasts.positions(account(2), &[episode]).await];
+        assert_eq!(heard.map(|of| of.unwrap()[0]), [whole, Position::default()], "who leaves is forgotten alone");
         podcasts.remove(show).await.unwrap();
         assert_eq!(podcasts.positions(account(1), &[episode]).await.unwrap(), [Position::default()]);
     })

@@ -98,8 +98,10 @@ class Api(Up):
         added = ask(self, "POST", f"/v1/playlists/{made}/items", self.session, body={"uris": [f"needledrop:track:{track}"] * 3})
         expect(added.status == 201, f"adding answers {added.status}: {added.text}")
         spare = ask(self, "POST", "/v1/me/credentials", self.session, body={"kind": "api-key", "client": "to be revoked"})
+        guest = ask(self, "POST", "/v1/invitations", self.session, body={"plan": "free"})
         return {"tracks": track, "albums": of("/v1/albums"), "artists": of("/v1/artists"), "playlists": made,
-                "shows": show, "episodes": of(f"/v1/shows/{show}/episodes"), "me": spare.json()["id"]}
+                "shows": show, "episodes": of(f"/v1/shows/{show}/episodes"), "me": spare.json()["id"],
+                "invitations": guest.json()["id"]}
 
     def paths(self):
         """(method, template, a real path, operation) of every call."""
@@ -332,6 +334,14 @@ def schemathesis_finds_nothing_as_an_administrator(world):
     said = schemathesis(world, here, here.key, "admin", "--exclude-operation-id", "signOut")
     expect(ask(here, "GET", "/v1/me", here.key).status == 200, "the key was ended on the way, and with it the test")
     expect(here.server.process.poll() is None, "the server has ended")
+    return said
+
+
+@check
+def schemathesis_finds_nothing_where_only_administrators_may(world):
+    here = api(world)
+    # A key may not administer; a session may, and is neither ended nor given another password by these calls.
+    said = schemathesis(world, here, here.session, "operators", "--include-path-regex", "^/v1/(accounts|invitations)")
     return said
 
 

@@ -27,6 +27,7 @@ METHODS = ("get", "put", "post", "delete", "patch")
 # Calls below /v1 that anybody may make, and why.
 OPEN = {
     ("POST", "/v1/session"): "it is how one comes to a credential",
+    ("POST", "/v1/accounts"): "it is how one comes to an account, where one may",
     ("GET", "/v1/session/hint"): "the door says whether there is a demo account",
     ("GET", "/v1/openapi.json"): "what calls there are is no secret",
 }
@@ -260,6 +261,18 @@ def nobody_reaches_what_is_another_s(world):
     expect(up.id_of(victim) not in listed, "another's session is listed")
     up.call("DELETE", "/v1/session", token=victim)
     expect(up.ask("GET", "/v1/me")[0] == 200, "the end of one session ended the others")
+
+    # Invitations: an administrator's session makes and sees them, nobody else and no program, not even of his.
+    invitation = up.call("POST", "/v1/invitations", {"plan": "premium"}, token=up.admin)
+    for token in (up.token, key["secret"]):
+        for method, where, body in [("GET", "/v1/invitations", None), ("POST", "/v1/invitations", {"plan": "premium"}), ("DELETE", f"/v1/invitations/{invitation['id']}", None),
+                                    ("DELETE", "/v1/me", {"password": "a better one than that"})]:
+            status, text = up.ask(method, where, body, token=token)
+            expect(status == 403 and invitation["token"] not in text, f"{method} {where} with a player's credential: {status} {text[:200]}")
+    expect(up.ask("GET", "/v1/me", token=invitation["token"])[0] == 401, "an invitation is a credential")
+    status, _ = up.ask("DELETE", f"/v1/invitations/{up.id_of(up.admin)}", token=up.admin)
+    expect(status == 404, f"taking back a session as if it were an invitation: {status}")
+    up.call("DELETE", f"/v1/invitations/{invitation['id']}", token=up.admin)
 
     # Devices: each sees only those of the account itself.
     up.call("GET", f"/v1/tracks/{items[0]}/stream", token=up.admin)

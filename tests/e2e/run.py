@@ -19,7 +19,7 @@ sys.path.insert(0, str(HERE))
 from harness import Skip, World, registered  # noqa: E402
 
 # Files in order: what others build on comes first.
-ORDER = ["cli", "ingest", "players", "protocols", "conformance", "lint", "hostile", "player", "clients", "podcasts", "security", "api", "ops", "loadtest", "cache", "admin", "change", "faults"]
+ORDER = ["cli", "ingest", "players", "protocols", "conformance", "lint", "hostile", "player", "clients", "podcasts", "security", "api", "accounts", "ops", "loadtest", "cache", "admin", "change", "faults"]
 # Longest that one check may take.
 LIMIT_S = 240
 

@@ -5,8 +5,10 @@
 //! function answer. [`openapi`] writes the same table as a document, which [`document`] serves, and [`page`]
 //! as a page for people.
 
+mod accounts;
 mod browse;
 pub mod document;
+mod invitations;
 mod me;
 pub mod openapi;
 pub mod page;

@@ -21,6 +21,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("listening", include_str!("schemas/listening.json")),
     ("playlist", include_str!("schemas/playlist.json")),
     ("podcast", include_str!("schemas/podcast.json")),
+    ("sign_up", include_str!("schemas/sign_up.json")),
 ];
 
 /// A page of these is called by their name and this.

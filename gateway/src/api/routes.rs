@@ -9,7 +9,7 @@ use super::param::{Kind, PAGE, Param};
 use super::route::Act::{Anybody, May, SignedIn};
 use super::route::Gives::{Created, Entity, Json};
 use super::route::{Route, delete, get, post, put};
-use super::{browse, document, me, playlists, plays, search, session, shows, stream};
+use super::{accounts, browse, document, invitations, me, playlists, plays, search, session, shows, stream};
 use crate::limits::Class;
 
 /// Orders of a list of everything.
@@ -48,9 +48,57 @@ pub static ROUTES: &[Route] = &[
     )
     .gives(Json("Empty"))
     .refuses(&[404]),
+    // --- accounts of others ------------------------------------------------------------------------------------------
+    post("/v1/accounts", "signUp", "Make an account", Anybody(|call| Box::pin(accounts::make(call))))
+        .about(
+            "Where the server is by invitation (`sign_up` in `GET /v1/session/hint`), an invitation is needed, and used up. \
+             Answers as `signIn` does.",
+        )
+        .class(Class::SignIn)
+        .takes("NewAccount")
+        .gives(Created("Session"))
+        .refuses(&[403, 409]),
+    get(
+        "/v1/invitations",
+        "getInvitations",
+        "Invitations that nobody has used yet",
+        May(Scope::Admin, |call, caller| Box::pin(invitations::all(call, caller))),
+    )
+    .gives(Entity("Invitations")),
+    post(
+        "/v1/invitations",
+        "makeInvitation",
+        "Invite somebody to make an account",
+        May(Scope::Admin, |call, caller| Box::pin(invitations::make(call, caller))),
+    )
+    .about("For administrators. The token is shown this once, and is good for one account.")
+    .takes("NewInvitation")
+    .gives(Created("InvitationWithToken"))
+    .refuses(&[409]),
+    delete(
+        "/v1/invitations/{id}",
+        "takeInvitationBack",
+        "End an invitation at once",
+        May(Scope::Admin, |call, caller| Box::pin(invitations::take_back(call, caller, call.id()))),
+    ),
     // --- the caller's own ------------------------------------------------------------------------------------------
     get("/v1/me", "getMe", "The caller's account", SignedIn(|call, caller| Box::pin(me::profile(call, caller))))
         .gives(Entity("User")),
+    delete(
+        "/v1/me",
+        "leave",
+        "Remove the caller's account for good",
+        May(Scope::Account, |call, caller| Box::pin(accounts::leave(call, caller))),
+    )
+    .about(
+        "With its credentials, playlists, stars and ratings, queue, devices, positions in episodes, programs and \
+         invitations. What stays: how often a track was played in all, feeds that it added, and lines of the operators' \
+         list of acts. The last administrator cannot leave.",
+    )
+    .class(Class::SignIn)
+    .takes("Leave")
+    .gives(Json("Empty"))
+    .refuses(&[409]),
     put(
         "/v1/me/password",
         "changePassword",

@@ -15,7 +15,7 @@ use crate::who::{self, COOKIE_NAME};
 /// The name and password that stand for the demo account where there is one.
 const DEMO: &str = "demo";
 /// The client of a session whose browser says nothing better.
-const WEB: &str = "web player";
+pub(super) const WEB: &str = "web player";
 
 #[derive(Deserialize)]
 struct SignIn {
@@ -49,15 +49,20 @@ pub(super) async fn begin(call: &Call<'_>) -> Reply {
         playback.sign_in(&wish.user, &wish.password, client, call.request.peer.client, call.now).await
     };
     let issued = issued.map_err(|error| refused(&error))?;
+    Ok(let_in(call, &issued, wish.bearer, StatusCode::OK))
+}
+
+/// The answer to whoever has a session now: its token where he asked for it, else the cookie.
+pub(super) fn let_in(call: &Call<'_>, issued: &Issued, bearer: bool, status: StatusCode) -> Answer {
     let mut said = json!({ "user": super::me::user(&issued.account) });
-    if wish.bearer {
+    if bearer {
         said["token"] = json!(issued.secret.expose());
         said["expires_at"] = json!(issued.token.expires.map(|expires| expires.0));
-        return Ok(Answer::Private(said));
+        return Answer::Whole(whole(status, &said));
     }
-    let mut response = whole(StatusCode::OK, &said);
-    response.headers_mut().insert(SET_COOKIE, cookie(call, &issued));
-    Ok(Answer::Whole(response))
+    let mut response = whole(status, &said);
+    response.headers_mut().insert(SET_COOKIE, cookie(call, issued));
+    Answer::Whole(response)
 }
 
 fn cookie(call: &Call<'_>, issued: &Issued) -> HeaderValue {
@@ -76,10 +81,15 @@ fn set(call: &Call<'_>, secret: &Secret, seconds: u64) -> HeaderValue {
 /// `DELETE /v1/session`.
 pub(super) async fn end(call: &Call<'_>, caller: &Caller) -> Reply {
     call.house.playback.sign_out(caller).await.map_err(|error| refused(&error))?;
+    Ok(over())
+}
+
+/// The answer to whoever has no session any more: the cookie goes.
+pub(super) fn over() -> Answer {
     let mut response = whole(StatusCode::OK, &json!({}));
     let gone = format!("{COOKIE_NAME}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0");
     response.headers_mut().insert(SET_COOKIE, HeaderValue::from_str(&gone).expect("ASCII"));
-    Ok(Answer::Whole(response))
+    Answer::Whole(response)
 }
 
 /// `GET /v1/session/hint`: what the sign-in page may tell anybody.
@@ -87,5 +97,6 @@ pub(super) async fn hint(call: &Call<'_>) -> Reply {
     let counts = call.house.catalog.counts().await.map_err(|error| failed(&error))?;
     let demo = call.house.has_demo.then(|| json!({ "user": DEMO, "password": DEMO }));
     let ingesting = call.house.making.is_running();
-    Ok(Answer::Private(json!({ "demo": demo, "ingesting": ingesting, "tracks": counts.tracks })))
+    let sign_up = if call.house.playback.policy().open { "open" } else { "invited" };
+    Ok(Answer::Private(json!({ "demo": demo, "sign_up": sign_up, "ingesting": ingesting, "tracks": counts.tracks })))
 }

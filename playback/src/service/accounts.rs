@@ -1,4 +1,4 @@
-//! Signing up and in, passwords, and what an account may change about itself.
+//! Signing in, passwords, and what an account may change about itself.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,24 +12,11 @@ use crate::account::{Account, DisplayName, Plan, Settings, UserName};
 use crate::caller::Caller;
 use crate::password::{Password, PasswordHash, Verdict};
 use crate::scope::{Scope, Scopes};
-use crate::store::{Added, WithPassword};
+use crate::store::{Added, Removed, WithPassword};
 use crate::token::Kind;
 
 /// The name of the account that listens to the demo library.
 const DEMO: &str = "demo";
-
-/// Somebody who wants an account: texts as they came.
-#[derive(Clone, Copy)]
-pub struct SignUp<'a> {
-    /// What he wants to sign in with.
-    pub name: &'a str,
-    /// His password.
-    pub password: &'a str,
-    /// Where he listens.
-    pub territory: Option<Territory>,
-    /// The program he uses.
-    pub client: &'a str,
-}
 
 /// What is to be changed of an account; None stays as it is.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +29,17 @@ pub struct Change {
     pub settings: Option<Settings>,
 }
 
+/// An account whose owner has said his password to remove it. Made only from a password that was right.
+#[derive(Debug)]
+pub struct Leaving(Account);
+
+impl Leaving {
+    /// Whose account.
+    pub fn account(&self) -> AccountId {
+        self.0.id
+    }
+}
+
 /// A password that we made, to be shown once. Nothing but changing it works before it is changed.
 #[derive(Debug)]
 pub struct OneTimePassword {
@@ -52,24 +50,6 @@ pub struct OneTimePassword {
 }
 
 impl Playback {
-    /// A new account on the free plan, signed in. When this returns, the account is on disk.
-    ///
-    /// # Errors
-    /// The name is none or taken, the password too weak, too many tries.
-    pub async fn sign_up(&self, wish: SignUp<'_>, address: IpAddr, now: UnixSeconds) -> Result<Issued, Error> {
-        let name = UserName::parse(wish.name)?;
-        let password = Password::choose(wish.password)?;
-        let client = DisplayName::parse(wish.client)?;
-        locked(&self.limits).try_network(address, since_1970(now))?;
-        let account = self.new_account(name, wish.territory)?;
-        let hash = self.hasher.hash(password, random()?).await?;
-        let issued = Issued::new(&account, Kind::Session, Scopes::all(), client, now, random()?, random()?);
-        match self.store.add_account(&account, &hash, Some(&issued.token), now).await? {
-            Added::New => Ok(issued),
-            Added::NameTaken => Err(Error::NameTaken),
-        }
-    }
-
     /// A new session of an account. A name that does not exist takes as long as a wrong password.
     ///
     /// # Errors
@@ -168,22 +148,40 @@ impl Playback {
         if written { Ok(Account { plan, ..known }) } else { Err(Error::NotFound) }
     }
 
-    /// Forgets the caller's account and everything that belongs to it.
+    /// The caller wants to leave, and has said his password once more. Nothing is gone yet: what other services keep of
+    /// the account goes first, so that nothing is left behind that nobody can reach.
     ///
     /// # Errors
-    /// The credential does not allow it, the password is wrong, or there were too many tries.
-    pub async fn remove_account(
+    /// The credential does not allow it, the password is wrong, there were too many tries, or nobody would be left who
+    /// administers.
+    pub async fn leave(
         &self,
         caller: &Caller,
         password: &str,
         address: IpAddr,
         now: UnixSeconds,
-    ) -> Result<(), Error> {
+    ) -> Result<Leaving, Error> {
         caller.may(Scope::Account)?;
         let account = self.verified(caller.account().name.as_str(), password, address, now).await?;
+        if account.is_admin && self.store.is_last_admin(account.id).await? {
+            return Err(Error::LastAdmin);
+        }
+        Ok(Leaving(account))
+    }
+
+    /// Forgets the account of who leaves, and everything that belongs to it here: credentials, programs, queue, devices
+    /// and invitations.
+    ///
+    /// # Errors
+    /// It is gone already, or nobody would be left who administers.
+    pub async fn remove_account(&self, Leaving(account): Leaving) -> Result<(), Error> {
         let removed = self.store.remove_account(account.id).await?;
         self.forget(&account);
-        if removed { Ok(()) } else { Err(Error::NotFound) }
+        match removed {
+            Removed::Gone => Ok(()),
+            Removed::Nobody => Err(Error::NotFound),
+            Removed::LastAdmin => Err(Error::LastAdmin),
+        }
     }
 
     /// Makes an administrator of this name with a password to be shown once, if there is no administrator yet.
@@ -229,14 +227,14 @@ impl Playback {
             None => {
                 let account = Account { plan: Plan::Premium, ..self.new_account(name.clone(), None)? };
                 // Whether we or another process made it just now is all the same.
-                self.store.add_account(&account, &self.one_time().await?.1, None, now).await?;
+                self.store.add_account(&account, &self.one_time().await?.1, now).await?;
                 self.store.account_named(&name).await?.ok_or(Error::NotFound)?
             }
         };
         self.issue_to(&known.account, Kind::Session, Scopes::player(), client.clone(), now).await
     }
 
-    fn new_account(&self, name: UserName, territory: Option<Territory>) -> Result<Account, Error> {
+    pub(super) fn new_account(&self, name: UserName, territory: Option<Territory>) -> Result<Account, Error> {
         Ok(Account {
             id: AccountId::from_random(random()?),
             shown_as: DisplayName::from(&name),
@@ -256,6 +254,6 @@ impl Playback {
     }
 }
 
-fn since_1970(now: UnixSeconds) -> Duration {
+pub(super) fn since_1970(now: UnixSeconds) -> Duration {
     Duration::from_secs(now.0)
 }

@@ -22,6 +22,21 @@ pub enum Error {
     /// Somebody else has the name.
     #[error("the name is taken")]
     NameTaken,
+    /// Nobody makes an account here without an invitation.
+    #[error("this server is by invitation: ask its administrator for one")]
+    SignUpClosed,
+    /// The invitation is none, was used or taken back, or is over. Which is not said.
+    #[error("the invitation is not good (any more): ask for another")]
+    NotInvited,
+    /// There are as many accounts as the operator allows.
+    #[error("the server has as many accounts as it may have: its operator can raise up.sign_up.most_accounts")]
+    AccountsFull,
+    /// There are as many unused invitations as there may be.
+    #[error("there are too many invitations that nobody has used: take some back")]
+    InvitationsFull,
+    /// Nobody would be left who administers.
+    #[error("the last administrator cannot leave")]
+    LastAdmin,
     /// Name or password are wrong. Which one is not said.
     #[error("name or password are wrong")]
     WrongPassword,
@@ -70,6 +85,11 @@ impl Error {
             Error::Name(_) => "name",
             Error::Password(_) => "password",
             Error::NameTaken => "name-taken",
+            Error::SignUpClosed => "sign-up-closed",
+            Error::NotInvited => "not-invited",
+            Error::AccountsFull => "too-many-accounts",
+            Error::InvitationsFull => "too-many-invitations",
+            Error::LastAdmin => "last-administrator",
             Error::WrongPassword => "wrong-password",
             Error::WrongCredential => "wrong-credential",
             Error::NotAllowed(_) => "not-allowed",
@@ -92,6 +112,11 @@ impl Error {
             Error::Name(_) => "The name cannot be used",
             Error::Password(_) => "The password cannot be used",
             Error::NameTaken => "The name is taken",
+            Error::SignUpClosed => "Accounts are by invitation here",
+            Error::NotInvited => "The invitation is not good",
+            Error::AccountsFull => "There is no room for another account",
+            Error::InvitationsFull => "There are too many invitations",
+            Error::LastAdmin => "Somebody must administer",
             Error::WrongPassword => "Name or password are wrong",
             Error::WrongCredential => "The credential is not valid",
             Error::NotAllowed(_) => "The credential does not allow this",

@@ -9,7 +9,6 @@ use super::{Store, tokens};
 use crate::account::{Account, DisplayName, Plan, Settings, UserName};
 use crate::password::PasswordHash;
 use crate::quality::Wish;
-use crate::token::Token;
 
 /// The columns of an account, as [`account`] reads them from place 0.
 pub(super) const COLUMNS: usize = 10;
@@ -32,8 +31,22 @@ pub enum Added {
     NameTaken,
 }
 
+/// Whether an account has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removed {
+    /// It has.
+    Gone,
+    /// There was none.
+    Nobody,
+    /// Nobody would be left who administers.
+    LastAdmin,
+}
+
+/// Whoever looks at how many administrate before he adds or removes one.
+const ADMINS: &str = "playback administrators";
+
 impl Store {
-    /// Adds an account, and its first token with it.
+    /// Adds an account that nobody is signed in to yet.
     ///
     /// # Errors
     /// The database refuses.
@@ -41,18 +54,12 @@ impl Store {
         &self,
         account: &Account,
         password: &PasswordHash,
-        token: Option<&Token>,
         now: UnixSeconds,
     ) -> Result<Added, Error> {
         let mut transaction = self.database.transaction().await?;
-        if let Added::NameTaken = insert(&mut transaction, account, password, now).await? {
-            return Ok(Added::NameTaken);
-        }
-        if let Some(token) = token {
-            tokens::insert(&mut transaction, token).await?;
-        }
+        let added = insert(&mut transaction, account, password, now).await?;
         transaction.commit().await?;
-        Ok(Added::New)
+        Ok(added)
     }
 
     /// Adds an administrator if there is none; of several who try at once, one does.
@@ -66,7 +73,7 @@ impl Store {
         now: UnixSeconds,
     ) -> Result<Option<Added>, Error> {
         let mut transaction = self.database.transaction().await?;
-        transaction.exclusive("playback first admin").await?;
+        transaction.exclusive(ADMINS).await?;
         if transaction.row("SELECT id FROM accounts WHERE is_admin = 1 LIMIT 1", vec![]).await?.is_some() {
             return Ok(None);
         }
@@ -169,20 +176,39 @@ impl Store {
         self.database.execute(sql, values).await.map(drop)
     }
 
-    /// Forgets an account and all that belongs to it. False if there is none.
+    /// Forgets an account and all that belongs to it, unless nobody would be left who administers.
     ///
     /// # Errors
     /// The database refuses.
-    pub async fn remove_account(&self, id: AccountId) -> Result<bool, Error> {
+    pub async fn remove_account(&self, id: AccountId) -> Result<Removed, Error> {
         let mut transaction = self.database.transaction().await?;
+        transaction.exclusive(ADMINS).await?;
+        if is_last_admin(&mut transaction, id).await? {
+            return Ok(Removed::LastAdmin);
+        }
         let removed = transaction.execute("DELETE FROM accounts WHERE id = $1", vec![id.as_str().into()]).await?;
         transaction.execute("DELETE FROM current_plays WHERE account = $1", vec![id.as_str().into()]).await?;
         transaction.commit().await?;
-        Ok(removed == 1)
+        Ok(if removed == 1 { Removed::Gone } else { Removed::Nobody })
+    }
+
+    /// Whether without this account nobody would be left who administers.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn is_last_admin(&self, id: AccountId) -> Result<bool, Error> {
+        let mut transaction = self.database.snapshot().await?;
+        is_last_admin(&mut transaction, id).await
     }
 }
 
-async fn insert(
+async fn is_last_admin(transaction: &mut Transaction, id: AccountId) -> Result<bool, Error> {
+    let sql = "SELECT id FROM accounts WHERE is_admin = 1 LIMIT 2";
+    let admins = transaction.rows(sql, vec![]).await?;
+    Ok(matches!(&admins[..], [only] if only.get::<String>(0)? == id.as_str()))
+}
+
+pub(super) async fn insert(
     transaction: &mut Transaction,
     account: &Account,
     password: &PasswordHash,

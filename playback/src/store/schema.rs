@@ -7,6 +7,7 @@ pub(super) const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "accounts and what belongs to them", script: Script::Both(V1) },
     Migration { version: 2, name: "when a play began, and when it ends", script: Script::Both(V2) },
     Migration { version: 3, name: "programs that ask for access by OAuth", script: Script::Both(V3) },
+    Migration { version: 4, name: "invitations", script: Script::Both(V4) },
 ];
 
 /// Times are Unix seconds but for `play_queues.changed`, which is in milliseconds. `items` are track ids of 22
@@ -120,4 +121,19 @@ CREATE TABLE oauth_codes (
 );
 CREATE INDEX oauth_codes_by_account ON oauth_codes (account);
 CREATE INDEX oauth_codes_by_expiry ON oauth_codes (expires);
+";
+
+/// An invitation that was used is gone.
+const V4: &str = "
+CREATE TABLE invitations (
+    id {key} NOT NULL PRIMARY KEY,
+    digest {bytes} NOT NULL UNIQUE,
+    plan TEXT NOT NULL,
+    note TEXT,
+    made_by {key} NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    created BIGINT NOT NULL,
+    expires BIGINT NOT NULL
+);
+CREATE INDEX invitations_by_maker ON invitations (made_by);
+CREATE INDEX invitations_by_expiry ON invitations (expires);
 ";

@@ -6,9 +6,10 @@ const MEMORY_MS = 60_000;
 
 /** A failure in words that can be shown; `status` is 0 where there was no answer at all. */
 export class Refused extends Error {
-  constructor(status, words) {
+  constructor(status, words, kind = "") {
     super(words);
     this.status = status;
+    this.kind = kind;
   }
 }
 
@@ -24,7 +25,8 @@ export const isMissing = (error) => error instanceof Refused && (error.status ==
 export async function refusal(response) {
   const problem = await response.json().catch(() => ({}));
   const words = [problem?.title, problem?.detail].filter((w) => typeof w === "string" && w).join(": ");
-  return new Refused(response.status, words || `The server answered ${response.status}.`);
+  const kind = String(problem?.type ?? "").split(":").pop();
+  return new Refused(response.status, words || `The server answered ${response.status}.`, kind);
 }
 
 async function call(method, path, body, more = {}) {
@@ -36,8 +38,12 @@ async function call(method, path, body, more = {}) {
     if (error.name === "AbortError") throw error;
     throw new Refused(0, "The server cannot be reached. Is needledrop still running?");
   });
-  if (response.status === 401 && path !== "/v1/session") signedOut.dispatchEvent(new Event("signedout"));
-  if (!response.ok) throw await refusal(response);
+  if (!response.ok) {
+    const refused = await refusal(response);
+    // A password that was mistyped, at the door or to confirm something, ends no session.
+    if (response.status === 401 && refused.kind !== "wrong-password") signedOut.dispatchEvent(new Event("signedout"));
+    throw refused;
+  }
   const text = await response.text();
   if (!text) return {};
   try {

@@ -16,11 +16,14 @@ import * as router from "./router.js";
 import { applyTheme, changes, set, settings } from "./settings.js";
 import { stage } from "./stage.js";
 import { forgetQueue, keepQueue } from "./sync.js";
-import { complain } from "./toast.js";
+import { complain, say } from "./toast.js";
 import { ownPlaylists } from "./trackmenu.js";
+import { mustChange } from "./views/account.js";
 import { album, loadAlbum } from "./views/album.js";
 import { artist } from "./views/artist.js";
 import { home } from "./views/home.js";
+import { invitations } from "./views/invitations.js";
+import { alreadyIn, join } from "./views/join.js";
 import { albums, artists, tracks } from "./views/library.js";
 import { empty, markCurrent, pill } from "./views/parts.js";
 import { playlist, playlists } from "./views/playlists.js";
@@ -30,7 +33,7 @@ import { search, wireSearch } from "./views/search.js";
 import { settings as settingsView } from "./views/settings.js";
 import { signin } from "./views/signin.js";
 
-const VIEWS = { home, album, artist, albums, artists, tracks, search, playlists, playlist, podcasts, show: podcast, queue: queueView, settings: settingsView };
+const VIEWS = { home, album, artist, albums, artists, tracks, search, playlists, playlist, podcasts, show: podcast, queue: queueView, settings: settingsView, invitations, join: alreadyIn };
 const PLACES = [["home", "Home", "home"], ["albums", "Library", "album"], ["playlists", "Playlists", "playlist"], ["podcasts", "Podcasts", "podcast"], ["queue", "Queue", "queue"]];
 const LIBRARY = new Set(["albums", "artists", "tracks", "album", "artist"]);
 /** Before this a view that is not there yet shows nothing: a flash of grey would be slower to the eye. */
@@ -135,7 +138,20 @@ export class App {
 
   async signedIn(user) {
     this.me = user ?? (await api.get("/v1/me", { fresh: true }));
+    if (this.me?.must_change_password) return showForm(mustChange(this));
     await enter();
+  }
+
+  /** The account is no more. */
+  gone() {
+    this.player.stop();
+    this.queue.set([], 0);
+    forgetQueue();
+    api.forget();
+    this.me = null;
+    router.go("#/");
+    showDoor();
+    say("Your account is gone.");
   }
 
   async signOut() {
@@ -178,6 +194,7 @@ let cameFrom = "";
 let shown = "";
 
 async function show(route, isBack) {
+  if (atDoor) return;
   const mine = ++turn;
   const name = VIEWS[route.name] || route.name === "now" ? route.name : "home";
   // The turntable lies over whatever is open: nothing below is drawn anew.
@@ -234,17 +251,34 @@ function drawPlaces() {
 
 // --- accounts ---------------------------------------------------------------------------------------------------------
 
+/** Whether a form stands in place of everything else. */
+let atDoor = false;
+
 async function showDoor() {
   turn += 1;
+  atDoor = true;
   root.dataset.route = "signin";
   const mine = turn;
-  const door = await signin(app);
-  if (mine === turn) {
-    $("main").replaceChildren(door);
-    door.querySelector($("user").value ? "[type=submit]" : "#user").focus({ preventScroll: true });
-  }
+  const route = router.current();
+  const door = await (route.name === "join" ? join(app, route) : signin(app));
+  if (mine === turn) showForm(door);
+}
+
+/** A form in place of everything else; the keyboard goes to what is still to be said. */
+function showForm(door) {
+  turn += 1;
+  atDoor = true;
+  root.dataset.route = "signin";
+  $("main").replaceChildren(door);
+  const open = [...door.querySelectorAll("input")].find((input) => !input.value);
+  (open ?? door.querySelector("[type=submit]")).focus({ preventScroll: true });
   shown = "";
 }
+
+// At the door the address may still change: to the form for an account, and back.
+addEventListener("hashchange", () => {
+  if (atDoor && !app.me) showDoor();
+});
 
 api.signedOut.addEventListener("signedout", () => {
   if (root.dataset.route === "signin") return;
@@ -257,7 +291,7 @@ api.signedOut.addEventListener("signedout", () => {
 function accountMenu() {
   const themes = [["system", "Like the system"], ["light", "Light"], ["dark", "Dark"]].map(([value, label]) => ({ label, checked: settings.theme === value, act: () => set("theme", value) }));
   const entries = [...themes, "line", { label: "Settings and keys", href: "#/settings" }];
-  if (app.me?.is_admin) entries.push({ label: "Operations", href: "/ops" });
+  if (app.me?.is_admin) entries.push({ label: "Invitations", href: "#/invitations" }, { label: "Operations", href: "/ops" });
   if (app.me) entries.push({ label: "Sign out", act: () => app.signOut() });
   openMenu($("account"), entries, "Account and settings");
 }
@@ -266,6 +300,7 @@ let entered = false;
 
 /** From here on the library is open. */
 async function enter() {
+  atDoor = false;
   $("account").replaceChildren(app.me?.display_name ? h("span", { text: [...app.me.display_name][0].toUpperCase() }) : icon("sliders"));
   app.playlistsChanged();
   if (!entered) {
@@ -294,8 +329,8 @@ async function begin() {
     $("main").focus();
   });
   try {
-    app.me = await api.getIfThere("/v1/me", { fresh: true });
-    await enter();
+    const me = await api.getIfThere("/v1/me", { fresh: true });
+    await (me ? app.signedIn(me) : enter());
   } catch (error) {
     if (error.status === 401) return; // The door is open already.
     $("main").replaceChildren(empty("needledrop cannot be reached", error.message, pill("Try again", null, () => location.reload())));

@@ -70,9 +70,9 @@ function steer(event, menu) {
 }
 
 /** Asks in a dialog; gives the form's first field, true where there is none, or null if the answer is no. */
-export function askFor({ title, text = "", field, value = "", yes = "OK", danger = false, max = 100 }) {
+export function askFor({ title, text = "", field, type = "text", value = "", yes = "OK", danger = false, max = 100 }) {
   return new Promise((answer) => {
-    const input = field && h("input", { type: "text", name: "value", value, required: true, maxlength: String(max), autocomplete: "off", "aria-label": field });
+    const input = field && h("input", { type, name: "value", value, required: true, maxlength: String(max), autocomplete: type === "password" ? "current-password" : "off", "aria-label": field });
     const form = h("form", { method: "dialog" },
       h("h2", { text: title }),
       text && h("p", { text }),
@@ -84,7 +84,7 @@ export function askFor({ title, text = "", field, value = "", yes = "OK", danger
     dialog.addEventListener("close", () => {
       const agreed = dialog.returnValue === "yes";
       dialog.remove();
-      answer(agreed ? (input ? input.value.trim() || null : true) : null);
+      answer(agreed ? (input ? (type === "password" ? input.value : input.value.trim()) || null : true) : null);
     });
     document.body.append(dialog);
     dialog.showModal();
