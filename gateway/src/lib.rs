@@ -66,10 +66,6 @@ impl Gateway {
     /// The answer to a request.
     pub async fn answer(&self, request: &Request, now: UnixSeconds) -> Response<Body> {
         let path = request.uri.path();
-        // Operators' calls are for our own page and for programs, never for pages of other origins.
-        if let Some(call) = path.strip_prefix("/v1/ops").filter(|call| call.is_empty() || call.starts_with('/')) {
-            return ops::calls::answer(&self.house, request, call, now).await;
-        }
         let said = match path {
             _ if path.starts_with("/v1/") => Some(api::answer(&self.house, request, now).await),
             _ if path.starts_with("/rest/") => Some(subsonic::answer(&self.house, request, now).await),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE};
 use http::{Method, StatusCode};
 use http_body_util::BodyExt;
 use needledrop_catalog::Catalog;
@@ -146,6 +146,7 @@ impl World {
         if let Some(secret) = secret {
             request.headers.insert(AUTHORIZATION, format!("Bearer {secret}").parse().unwrap());
         }
+        request.headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
         request.body = Bytes::from(body.to_string());
         self.send(request).await
     }
@@ -171,7 +172,6 @@ async fn only_an_administrator_comes_in_and_only_with_his_own_page() {
             (Method::GET, "/v1/ops/audit"),
             (Method::POST, "/v1/ops/drain"),
             (Method::POST, "/v1/ops/purge"),
-            (Method::GET, "/v1/ops/nothing"),
         ];
         for (method, path) in calls {
             assert_eq!(world.call(method.clone(), path, &purge, None).await.0, 401, "{path}");
@@ -181,12 +181,19 @@ async fn only_an_administrator_comes_in_and_only_with_his_own_page() {
         let mut forged = Request::local(Method::POST, "/v1/ops/purge");
         forged.headers.insert(COOKIE, format!("needledrop_session={}", world.admin).parse().unwrap());
         forged.body = Bytes::from(purge.to_string());
+        forged.headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
         assert_eq!(world.send(forged.clone()).await.0, 403, "a page elsewhere purges");
         assert!(world.edges.iter().all(|edge| edge.changes().is_empty()));
         forged.headers.insert("x-requested-with", "needledrop".parse().unwrap());
         assert_eq!(world.send(forged).await.0, 200);
         assert_eq!(world.call(Method::DELETE, "/v1/ops/drain", &Value::Null, Some(&world.admin)).await.0, 405);
-        assert_eq!(world.call(Method::GET, "/v1/opsx", &Value::Null, Some(&world.admin)).await.0, 404);
+        for nothing in ["/v1/opsx", "/v1/ops/", "/v1/ops/nothing"] {
+            assert_eq!(world.call(Method::GET, nothing, &Value::Null, Some(&world.admin)).await.0, 404);
+        }
+        let mut form = Request::local(Method::POST, "/v1/ops/purge");
+        form.headers.insert(AUTHORIZATION, format!("Bearer {}", world.admin).parse().unwrap());
+        form.body = Bytes::from(purge.to_string());
+        assert_eq!(world.send(form).await.0, 415);
     })
     .await;
 }
@@ -200,7 +207,7 @@ async fn a_purge_reaches_every_edge_as_one_and_says_which_it_missed() {
         assert_eq!((status, &refused["type"]), (StatusCode::CONFLICT, &"urn:needledrop:problem:not-confirmed".into()));
         for wrong in [("prefix", "tracks"), ("path", "/a b"), ("tag", "a,b"), ("word", "x")] {
             let body = json!({ "by": wrong.0, "value": wrong.1, "confirm": wrong.1 });
-            assert_eq!(world.post("/v1/ops/purge", body).await.0, 400, "{wrong:?}");
+            assert_eq!(world.post("/v1/ops/purge", body).await.0, 422, "{wrong:?}");
         }
         assert!(world.edges.iter().all(|edge| edge.changes().is_empty()));
 

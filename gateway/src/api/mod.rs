@@ -11,6 +11,7 @@ pub mod document;
 mod invitations;
 mod me;
 pub mod openapi;
+mod ops;
 pub mod page;
 pub mod param;
 mod playlists;

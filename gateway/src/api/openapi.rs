@@ -19,6 +19,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("catalog", include_str!("schemas/catalog.json")),
     ("common", include_str!("schemas/common.json")),
     ("listening", include_str!("schemas/listening.json")),
+    ("ops", include_str!("schemas/ops.json")),
     ("playlist", include_str!("schemas/playlist.json")),
     ("podcast", include_str!("schemas/podcast.json")),
     ("sign_up", include_str!("schemas/sign_up.json")),
@@ -139,6 +140,7 @@ pub fn of_kind(kind: &Kind) -> Value {
         Kind::Text { chars_max } => {
             json!({ "type": "string", "minLength": 1, "maxLength": chars_max, "pattern": "\\S", "examples": ["noon"] })
         }
+        Kind::Shaped { pattern, .. } => json!({ "type": "string", "pattern": pattern }),
         Kind::TrackOrNone => json!({ "type": "string", "pattern": "^([0-9A-Za-z]{22})?$" }),
     }
 }

@@ -39,6 +39,15 @@ pub enum Kind {
         /// The most.
         chars_max: usize,
     },
+    /// Text of a form of its own.
+    Shaped {
+        /// The form, as the document says it.
+        pattern: &'static str,
+        /// The form, as it is looked for.
+        fits: fn(&str) -> bool,
+        /// The form in words.
+        said: &'static str,
+    },
     /// A track's id, or nothing at all to say that there is none.
     TrackOrNone,
 }
@@ -99,6 +108,7 @@ impl Kind {
             Kind::Word(words) => words.contains(&value),
             Kind::Words(words) => value.split(',').all(|word| words.contains(&word)),
             Kind::Text { chars_max } => !value.trim().is_empty() && value.chars().count() <= *chars_max,
+            Kind::Shaped { fits, .. } => fits(value),
             Kind::TrackOrNone => value.is_empty() || TrackId::parse(value).is_ok(),
         };
         if fits { Ok(()) } else { Err(self.said()) }
@@ -116,6 +126,7 @@ impl Kind {
             Kind::Word(words) => format!("it is one of {}", list(words)),
             Kind::Words(words) => format!("it is made of {}, with commas between them", list(words)),
             Kind::Text { chars_max } => format!("it is text of 1 to {chars_max} characters"),
+            Kind::Shaped { said, .. } => (*said).to_owned(),
             Kind::TrackOrNone => "it is a track's id, or empty".to_owned(),
         }
     }

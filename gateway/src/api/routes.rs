@@ -9,7 +9,7 @@ use super::param::{Kind, PAGE, Param};
 use super::route::Act::{Anybody, May, SignedIn};
 use super::route::Gives::{Created, Entity, Json};
 use super::route::{Route, delete, get, post, put};
-use super::{accounts, browse, document, invitations, me, playlists, plays, search, session, shows, stream};
+use super::{accounts, browse, document, invitations, me, ops, playlists, plays, search, session, shows, stream};
 use crate::limits::Class;
 
 /// Orders of a list of everything.
@@ -425,4 +425,35 @@ pub static ROUTES: &[Route] = &[
     )
     .takes("Heard")
     .refuses(&[404]),
+    // --- the edges, for operators ------------------------------------------------------------------------------------
+    get(
+        "/v1/ops",
+        "getOperations",
+        "All edges, and what they did",
+        May(Scope::Admin, |call, _| Box::pin(ops::overview(call))),
+    )
+    .about("Taken from the last looks at the edges, one every five seconds; nobody is asked now.")
+    .params(&[ops::LOOK])
+    .gives(Json("Operations")),
+    get("/v1/ops/audit", "getAudit", "Who did what, newest first", May(Scope::Admin, |call, _| Box::pin(ops::audit(call))))
+        .params(&[ops::PIECE])
+        .gives(Json("Audit")),
+    post(
+        "/v1/ops/drain",
+        "drainEdge",
+        "Take an edge out of service, or back into it",
+        May(Scope::Admin, |call, caller| Box::pin(ops::drain(call, caller))),
+    )
+    .takes("DrainWish")
+    .gives(Json("OpsReport"))
+    .refuses(&[404, 409]),
+    post(
+        "/v1/ops/purge",
+        "purgeObjects",
+        "Make objects gone at every edge",
+        May(Scope::Admin, |call, caller| Box::pin(ops::purge(call, caller))),
+    )
+    .takes("PurgeWish")
+    .gives(Json("OpsReport"))
+    .refuses(&[409]),
 ];

@@ -34,7 +34,8 @@ impl Refusal {
         match self {
             Self::NoEdge(_) => Problem::new("no-such-edge", "There is no such edge", 404),
             Self::NotConfirmed(_) => Problem::new("not-confirmed", "This needs a confirmation", 409),
-            Self::Target(_) => Problem::new("purge-target", "This cannot be purged", 400),
+            // Each part has its form, and together they are no target.
+            Self::Target(_) => Problem::new("purge-target", "This cannot be purged", 422),
             Self::Audit(error) => {
                 tracing::error!(%error, "nothing was done, since it could not be written down");
                 return Problem::new("audit", "Nothing was done: the audit list cannot be written", 503);

@@ -3,11 +3,10 @@
 //! [`Ops`] has the edges of the configuration and the built-in one, each with the way to its admin port ([`port`]).
 //! [`Ops::watch`] looks at every one of them every [`LOOK_EVERY`]; what a look tells ([`text`], [`watched`]) goes into
 //! rings ([`rings`]) of counters ([`sample`]). [`view`] makes JSON of it, [`act`] drains and purges, [`audit`] remembers who
-//! did, [`calls`] is `/v1/ops`, [`page`] are the files of `/ops`. Only administrators come in.
+//! did, [`page`] are the files of `/ops`. The calls of `/v1/ops` stand in the table of the API. Only administrators come in.
 
 pub mod act;
 pub mod audit;
-pub mod calls;
 pub mod page;
 pub mod port;
 pub mod rings;
@@ -94,7 +93,8 @@ pub enum EdgesError {
 /// All edges of the house.
 pub struct Ops {
     edges: Vec<Arc<Edge>>,
-    audit: Audit,
+    /// Who did what.
+    pub audit: Audit,
 }
 
 impl Ops {

@@ -31,8 +31,15 @@ pub enum Of {
 }
 
 impl Of {
+    /// Longest name that is looked for, in characters.
+    pub const NAME_CHARS_MAX: usize = 200;
+
     /// `all`, `region:NAME` or `edge:NAME`.
     pub fn parse(text: &str) -> Option<Self> {
+        let is_name = |name: &str| name.chars().count() <= Self::NAME_CHARS_MAX && !name.contains(char::is_control);
+        if text.split_once(':').is_some_and(|(_, name)| !is_name(name)) {
+            return None;
+        }
         match text.split_once(':') {
             None if text == "all" => Some(Self::All),
             Some(("region", name)) => Some(Self::Region(name.to_owned())),
@@ -318,6 +325,7 @@ mod tests {
         assert_eq!(Of::parse("region:eu"), Some(Of::Region("eu".into())));
         assert_eq!(Of::parse("edge:a:b"), Some(Of::Edge("a:b".into())));
         assert_eq!((Of::parse(""), Of::parse("node:1")), (None, None));
+        assert_eq!((Of::parse("edge:\n"), Of::parse(&format!("region:{}", "x".repeat(201)))), (None, None));
     }
 
     #[test]
