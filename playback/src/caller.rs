@@ -74,11 +74,11 @@ impl Caller {
     }
 }
 
-/// What a token's scopes come to on this account: nobody administers who is no administrator, and who must change his
-/// password can do that and nothing else.
+/// What a token's scopes come to on this account: everybody reads the catalog, nobody administers who is no
+/// administrator, and who must change his password can do that and nothing else.
 fn effective(scopes: Scopes, account: &Account) -> Scopes {
     if account.must_change_password {
         return scopes.and([Scope::Account].into_iter().collect());
     }
-    scopes.iter().filter(|scope| *scope != Scope::Admin || account.is_admin).collect()
+    scopes.iter().chain([Scope::CatalogRead]).filter(|scope| *scope != Scope::Admin || account.is_admin).collect()
 }

@@ -73,6 +73,11 @@ impl Refusal {
     pub const DENIED: Self = Self::new("access_denied", "the person said no");
     /// Something is missing.
     pub const MISSING: Self = Self::new("invalid_request", "a parameter is missing, or comes twice");
+    /// A body that is no form.
+    pub const FORM: Self = Self::new("invalid_request", "the body is to be application/x-www-form-urlencoded");
+    /// Two programs, or one that proves itself in two ways.
+    pub const TWICE: Self =
+        Self::new("invalid_request", "show one client in one way: by Authorization: Basic, or in the form");
     /// Something broke on our side.
     pub const BROKEN: Self = Self::new("server_error", "something broke on our side");
 }

@@ -26,6 +26,8 @@ macro_rules! scopes {
 }
 
 scopes! {
+    /// Read the catalog: every credential may, but that of an account whose password must be changed.
+    CatalogRead = "catalog-read",
     /// Fetch signed URLs and play.
     Streaming = "streaming",
     /// Read plan, territory and settings.

@@ -18,7 +18,7 @@ use needledrop_playback::oauth::Refusal;
 use needledrop_playback::service::Proof;
 use needledrop_playback::sign_up::Lifetime;
 use needledrop_playback::token::{Kind, Md5Proof};
-use needledrop_playback::{Caller, Change, DisplayName, Error, OneTimePassword, Playback, Queue, Scopes, UnixMs};
+use needledrop_playback::{Caller, Change, DisplayName, Error, OneTimePassword, Playback, Queue, Scope, Scopes, UnixMs};
 
 fn is_wrong<T>(result: Result<T, Error>) -> bool {
     matches!(result, Err(Error::WrongCredential))
@@ -291,7 +291,7 @@ async fn a_program_of_its_own_reads_and_ends_with_its_registration() {
         assert!(matches!(refused, Err(Error::OAuth(Refusal::NO_SECRET))));
         let own = playback.client_token(proof_of(&app), NOW).await.unwrap();
         let caller = playback.authenticate(own.secret.expose(), NOW).await.unwrap();
-        assert_eq!((caller.kind(), caller.scopes()), (Kind::Client, Scopes::NONE));
+        assert_eq!((caller.kind(), caller.scopes()), (Kind::Client, [Scope::CatalogRead].into_iter().collect()));
         assert!(playback.grant(&caller, &world.ask(1), &world.edges(), NOW).await.is_err());
         let given = agree(&playback, &bob, &app, "streaming").await;
         assert!(matches!(playback.remove_client(&bob, app.client.id).await, Err(Error::NotFound)));
