@@ -36,7 +36,7 @@ fn is_audio(request: &Request) -> bool {
 
 fn is_call(request: &Request) -> bool {
     let path = request.uri.path();
-    path.starts_with("/v1/") || path.starts_with("/rest/")
+    path.starts_with("/v1/") || path.starts_with("/rest/") || path.starts_with("/api/") || path.starts_with("/oauth/")
 }
 
 /// Whose sound begins a play, and whose address holds a credential.
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn calls_are_told_from_pages_and_audio() {
         let is_call = |target| is_call(&Request::local(Method::GET, target));
-        assert!(is_call("/v1/me") && is_call("/rest/scrobble.view?id=1"));
+        assert!(is_call("/v1/me") && is_call("/rest/scrobble.view?id=1") && is_call("/oauth/token"));
         assert!(is_feed(&Request::local(Method::GET, "/feeds/t/tracks/a.m4a")));
         assert!(!is_call("/") && !is_call("/v1") && !is_call("/web/js/main.js") && !is_call("/tracks/a/b/160.ogg"));
     }

@@ -63,6 +63,11 @@ impl Edges {
 }
 
 impl House {
+    /// Scheme and authority by which the client knows this server; what answers name is at them.
+    pub fn here(&self, request: &Request) -> String {
+        here(&self.edges, request)
+    }
+
     /// The edges this client is sent to.
     ///
     /// # Errors
@@ -79,5 +84,40 @@ impl House {
             said.with_detail("Send a Host field, or start with --public-url")
         };
         Ok(Edges { bases: vec![here.ok_or_else(no_host)?], keys })
+    }
+}
+
+/// A proxy in front may speak TLS for us: where the public URL is of the same authority, its scheme is meant.
+fn here(edges: &[EdgeBase], request: &Request) -> String {
+    let host = request.authority().unwrap_or("localhost");
+    let of_edge = |base: &EdgeBase| {
+        base.as_str().split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host))
+    };
+    match edges.iter().find(|base| of_edge(base)) {
+        Some(base) => base.as_str().to_owned(),
+        None if request.peer.secure => format!("https://{host}"),
+        None => format!("http://{host}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::*;
+
+    #[test]
+    fn a_server_is_where_its_client_asks() {
+        let edges = [EdgeBase::parse("https://music.example").unwrap()];
+        let at = |host: &str, secure| {
+            let mut request = Request::local(Method::GET, "/v1/me");
+            request.headers.insert("host", host.parse().unwrap());
+            request.peer.secure = secure;
+            here(&edges, &request)
+        };
+        assert_eq!(at("localhost:4040", false), "http://localhost:4040");
+        assert_eq!(at("localhost:4040", true), "https://localhost:4040");
+        assert_eq!(at("Music.example", false), "https://music.example", "a proxy speaks TLS for us");
+        assert_eq!(at("music.example:4040", false), "http://music.example:4040", "this way there is no proxy");
     }
 }

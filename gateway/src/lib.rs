@@ -1,9 +1,9 @@
 //! The gateway: the public API, OpenSubsonic, the web player and the operator page.
 //!
 //! One [`Gateway`] answers everything that is not sound or artwork. [`house`] is what it serves from, [`who`] says who
-//! asks, [`limits`] how often and [`cors`] from which pages; [`api`] is `/v1`, [`subsonic`] is `/rest`, [`ops`] the operators'
-//! part, [`feeds`] are for podcast programs, [`web`] the player's files. What a call gives is decided by the services; here it becomes HTTP,
-//! and only here.
+//! asks, [`limits`] how often and [`cors`] from which pages; [`api`] is `/v1`, [`oauth`] lets programs of other people
+//! into it, [`subsonic`] is `/rest`, [`ops`] the operators' part, [`feeds`] are for podcast programs, [`web`] the player's
+//! files. What a call gives is decided by the services; here it becomes HTTP, and only here.
 
 pub mod answer;
 pub mod api;
@@ -15,6 +15,7 @@ pub mod house;
 pub mod limits;
 pub mod lists;
 pub mod making;
+pub mod oauth;
 pub mod ops;
 pub mod query;
 pub mod shapes;
@@ -48,7 +49,7 @@ impl Gateway {
     /// Whether the body of a request is wanted.
     pub fn wants_body(&self, request: &Request) -> bool {
         let path = request.uri.path();
-        let is_ours = path.starts_with("/v1/") || path.starts_with("/rest/");
+        let is_ours = path.starts_with("/v1/") || path.starts_with("/rest/") || oauth::Door::at(path).is_some();
         is_ours && !matches!(request.method, Method::GET | Method::HEAD | Method::OPTIONS)
     }
 
@@ -76,6 +77,10 @@ impl Gateway {
         }
         if path.starts_with(feeds::PATH) {
             return self.feeds.answer(&self.house, request, now).await;
+        }
+        if let Some(door) = oauth::Door::at(path) {
+            let response = oauth::answer(door, &self.house, &self.files, request, now).await;
+            return if door.is_shared() { self.shared(request, response) } else { response };
         }
         if path == api::page::PATH {
             return api::page::answer(request);

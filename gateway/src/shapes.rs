@@ -40,6 +40,27 @@ impl Listed<'_> {
     }
 }
 
+/// Puts scheme and host before the paths of an answer: clients take `next` as an address, and show pictures by theirs.
+pub fn make_absolute(said: &mut Value, here: &str) {
+    match said {
+        Value::Array(items) => items.iter_mut().for_each(|item| make_absolute(item, here)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                match value {
+                    Value::String(path) if path.starts_with('/') && is_place(name) => path.insert_str(0, here),
+                    Value::Array(_) | Value::Object(_) => make_absolute(value, here),
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_place(name: &str) -> bool {
+    matches!(name, "href" | "next" | "previous" | "url")
+}
+
 /// An artist.
 pub fn artist(artist: &Artist) -> Value {
     let mut shape = named("artist", artist.id.as_str(), &artist.name);
@@ -230,6 +251,15 @@ mod tests {
         assert_eq!(page["previous"], "/v1/albums?order=name&offset=0&limit=2");
         let last = Listed { offset: 4, ..listed }.page(vec![json!(3)]);
         assert_eq!(last["next"], Value::Null);
+    }
+
+    #[test]
+    fn places_become_addresses_and_names_stay() {
+        let mut said =
+            json!({ "next": "/v1/x", "name": "/v1/x", "items": [{ "images": [{ "url": "/art/1" }], "href": null }] });
+        make_absolute(&mut said, "http://a:1");
+        let items = json!([{ "images": [{ "url": "http://a:1/art/1" }], "href": null }]);
+        assert_eq!(said, json!({ "next": "http://a:1/v1/x", "name": "/v1/x", "items": items }));
     }
 
     #[test]

@@ -42,13 +42,16 @@ macro_rules! files {
 /// Every file of the player.
 pub const FILES: &[File] = files! {
     SVG "icon.svg"
+    HTML "consent.html"
     CSS "css/base.css"
+    CSS "css/consent.css"
     CSS "css/deck.css"
     CSS "css/docs.css"
     CSS "css/shell.css"
     CSS "css/views.css"
     JS "js/api.js"
     JS "js/art.js"
+    JS "js/consent.js"
     JS "js/deck.js"
     JS "js/dom.js"
     JS "js/drops.js"

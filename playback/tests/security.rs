@@ -18,7 +18,9 @@ use needledrop_playback::oauth::Refusal;
 use needledrop_playback::service::Proof;
 use needledrop_playback::sign_up::Lifetime;
 use needledrop_playback::token::{Kind, Md5Proof};
-use needledrop_playback::{Caller, Change, DisplayName, Error, OneTimePassword, Playback, Queue, Scope, Scopes, UnixMs};
+use needledrop_playback::{
+    Caller, Change, DisplayName, Error, OneTimePassword, Playback, Queue, Scope, Scopes, UnixMs,
+};
 
 fn is_wrong<T>(result: Result<T, Error>) -> bool {
     matches!(result, Err(Error::WrongCredential))

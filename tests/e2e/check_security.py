@@ -4,6 +4,7 @@ The lists of calls are read from the routers themselves, so that a new call is a
 too, without anybody thinking of it.
 """
 
+import base64
 import hashlib
 import json
 import os
@@ -88,9 +89,10 @@ def guarded(world):
 
 def calls_of_v1(up):
     """(method, path) of every call, with an id of the usual form where it takes one: from the document, which is written
-    from the table that the router goes by."""
+    from the table that the router goes by. The doors of OAuth have proofs of their own, see check_clients.py."""
     document = up.call("GET", "/v1/openapi.json", token=None)
-    found = [(method.upper(), path) for path, calls in document["paths"].items() for method in calls if method in METHODS]
+    found = [(method.upper(), path) for path, calls in document["paths"].items() for method in calls
+             if method in METHODS and path.startswith("/v1/")]
     return sorted((method, re.sub(r"\{\w+\}", "A" * 22, path)) for method, path in found)
 
 
@@ -158,6 +160,273 @@ def every_call_of_v1_is_refused_without_a_good_credential(world):
     status, _ = up.ask("GET", "/v1/me")
     expect(status == 200, f"the good one: {status}")
     return f"{len(calls)} calls, {refused} refusals"
+
+
+# A pair as RFC 7636 (appendix B) has it.
+VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+CHALLENGE = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+CALLBACK = "https://app.example/cb"
+
+
+class Program:
+    """A program of somebody's, as a server that follows no link and keeps no cookie."""
+
+    def __init__(self, up, name, confidential=False, redirects=(CALLBACK,)):
+        self.up = up
+        said = {"name": name, "redirect_uris": list(redirects), "confidential": confidential}
+        made = up.call("POST", "/v1/me/apps", said, token=up.admin)
+        self.id, self.secret = made["client_id"], made["client_secret"]
+
+    def query(self, **other):
+        said = {"client_id": self.id, "redirect_uri": CALLBACK, "response_type": "code", "state": "a&b", "scope": "streaming",
+                "code_challenge": CHALLENGE, "code_challenge_method": "S256", **other}
+        return urllib.parse.urlencode({name: value for name, value in said.items() if value is not None}, doseq=True)
+
+    def code(self, token=None, **other):
+        """A code that somebody gives it: the administrator, unless another's token is named."""
+        said = {"query": self.query(**other), "allow": True}
+        place = self.up.call("POST", "/oauth/consent", said, token=token or self.up.admin)["redirect"]
+        given = urllib.parse.parse_qs(urllib.parse.urlsplit(place).query)
+        expect(place.startswith(f"{CALLBACK}?") and given["state"] == ["a&b"] and given["iss"] == [self.up.base], place)
+        return given["code"][0]
+
+    def post(self, path, fields=(), kind="application/x-www-form-urlencoded", **form):
+        """Status, fields and JSON of what a door says to a form. A list is a parameter that comes more than once."""
+        form = {"client_id": self.id, **({"client_secret": self.secret} if self.secret else {}), **form}
+        text = urllib.parse.urlencode({name: value for name, value in form.items() if value is not None}, doseq=True)
+        said = [part for field in [f"Content-Type: {kind}", *fields] for part in ("-H", field)]
+        _, out, _ = run(["curl", "-s", "-i", "-X", "POST", *said, "-d", text, f"{self.up.base}{path}"])
+        head, body = out.decode().split("\r\n\r\n", 1)
+        return int(head.split()[1]), head.lower(), json.loads(body)
+
+    def exchange(self, code, /, **other):
+        said = {"grant_type": "authorization_code", "code": code, "redirect_uri": CALLBACK, "code_verifier": VERIFIER}
+        return self.post("/oauth/token", **{**said, **other})
+
+    def given(self, **other):
+        """Tokens for a new code."""
+        status, head, said = self.exchange(self.code(**other))
+        expect(status == 200 and said["token_type"] == "Bearer" and said["expires_in"] > 0, f"an exchange: {status} {said}")
+        expect("cache-control: no-store" in head and "pragma: no-cache" in head, head)
+        return said
+
+
+def who(up, secret):
+    return up.ask("GET", "/v1/me", token=secret)[0]
+
+
+@check
+def nobody_is_sent_where_a_program_did_not_register(world):
+    up = guarded(world)
+    app = Program(up, "An app", redirects=[CALLBACK, "http://127.0.0.1/cb", "com.example.app:/cb"])
+
+    def leads(query):
+        _, out, _ = run(["curl", "-s", "-D", "-", "-o", "/dev/null", f"{up.base}/oauth/authorize?{query}"])
+        fields = dict(line.lower().split(": ", 1) for line in out.decode().splitlines() if ": " in line)
+        return int(out.split()[1]), fields.get("location", ""), fields
+
+    near = ["https://app.example/cb/", "https://app.example/CB", "https://app.example/cb?x=1", "https://app.example/cb/../cb", "https://app.example/",
+            "http://app.example/cb", "https://app.example:443/cb", "https://app.example.evil.example/cb", "https://evil.example/cb",
+            "https://app.example@evil.example/cb", "https://evil.example\\@app.example/cb", "//app.example/cb", "/cb", "", "javascript:alert(1)",
+            "https://app.example/cb#", "https://app.example/c%62", "http://127.0.0.1.evil.example/cb", "http://127.0.0.2/cb", "http://127.0.0.1:80x/cb",
+            "com.example.app:/cb2", "data:text/html,x", "https://app.example/cb\r\nX-Injected: yes", None]
+    for uri in near:
+        status, place, _ = leads(app.query(redirect_uri=uri))
+        expect((status, place) == (400, ""), f"{uri} is answered {status} {place}")
+    for twice in ("redirect_uri", "client_id", "scope", "state", "code_challenge"):
+        status, place, _ = leads(app.query() + f"&{twice}=x")
+        expect((status, place) == (400, ""), f"{twice} twice is answered {status} {place}")
+    status, place, _ = leads(app.query(client_id="0" * 22))
+    expect((status, place) == (400, ""), f"a program that is none: {status} {place}")
+    # Whom we know, we tell.
+    wrong = {"unsupported_response_type": {"response_type": "token"}, "invalid_scope": {"scope": "account admin"},
+             "invalid_request": {"code_challenge": None, "code_challenge_method": None}}
+    for error, other in [*wrong.items(), ("invalid_request", {"code_challenge_method": "plain"}), ("invalid_request", {"code_challenge_method": None}),
+                         ("invalid_request", {"code_challenge": "short"}), ("unsupported_response_type", {"response_type": None})]:
+        status, place, fields = leads(app.query(**other))
+        expect(status == 302 and place.startswith(f"{CALLBACK}?error={error}&state=a%26b&iss="), f"{other} is answered {status} {place}")
+        expect(fields["cache-control"] == "no-store", f"{fields}")
+    for uri in (CALLBACK, "http://127.0.0.1:4711/cb", "com.example.app:/cb"):
+        status, place, fields = leads(app.query(redirect_uri=uri))
+        expect((status, place) == (200, ""), f"{uri}: {status} {place}")
+        policy = fields["content-security-policy"]
+        expect("frame-ancestors 'none'" in policy and "script-src 'self'" in policy and fields["cache-control"] == "no-store", f"{fields}")
+    return f"{len(near)} addresses that are nearly right"
+
+
+@check
+def only_our_own_page_agrees_and_only_for_a_person(world):
+    up = guarded(world)
+    app = Program(up, "An eager app")
+    session = up.sign_in("admin", "a better one than that")
+    body = json.dumps({"query": app.query(), "allow": True})
+    cookie = f"Cookie: needledrop_session={session}"
+
+    def tries(*fields, kind="application/json", method="POST"):
+        said = [part for field in [cookie, f"Content-Type: {kind}", *fields] for part in ("-H", field)]
+        _, out, _ = run(["curl", "-s", "-w", "\n%{http_code}", "-X", method, *said, "-d", body, f"{up.base}/oauth/consent"])
+        text, status = out.decode().rsplit("\n", 1)
+        return int(status), text
+
+    requested = "X-Requested-With: needledrop"
+    elsewhere = [[], ["Origin: https://evil.example"], [requested, "Origin: https://evil.example"], [requested, "Origin: null"],
+                 [requested, "Sec-Fetch-Site: cross-site"], [requested, "Sec-Fetch-Site: same-site"], [requested, f"Origin: http://localhost:{up.port + 1}"]]
+    for fields in elsewhere:
+        status, text = tries(*fields)
+        expect(status == 403 and "cross-site" in text, f"{fields} agrees: {status} {text}")
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        expect(tries(requested, kind=kind)[0] == 415, f"a body of {kind} agrees")
+    expect(tries(requested, method="PUT")[0] == 405, "another method agrees")
+    # Nobody says who may read the answer, or that the cookie may be sent along.
+    _, out, _ = run(["curl", "-s", "-i", "-X", "OPTIONS", "-H", "Origin: https://evil.example", "-H", "Access-Control-Request-Method: POST", f"{up.base}/oauth/consent"])
+    expect(b"access-control" not in out.lower(), f"{out}")
+    key = up.call("POST", "/v1/me/credentials", {"kind": "api-key", "client": "a key"}, token=up.admin)["secret"]
+    given = app.given()["access_token"]
+    for name, token, wanted in [("nobody", None, 401), ("nonsense", "nonsense", 401), ("the demo account", up.token, 403), ("a key", key, 403), ("a program", given, 403)]:
+        for method in ("POST", "GET"):
+            status, text = up.ask(method, f"/oauth/consent?{app.query()}", json.loads(body) if method == "POST" else None, token=token)
+            expect(status == wanted, f"{method} as {name}: {status} {text}")
+    # A program that asks for everything is given what programs may have.
+    everything = app.given(scope="streaming account admin")
+    expect(everything["scope"] == "streaming", f"{everything['scope']}")
+    status, text = tries(requested, "Sec-Fetch-Site: same-origin")
+    expect(status == 200 and "code=" in text, f"our own page: {status} {text}")
+    said = {"query": app.query(), "allow": False}
+    place = up.call("POST", "/oauth/consent", said, token=up.admin)["redirect"]
+    expect(place.startswith(f"{CALLBACK}?error=access_denied&state=a%26b&iss="), place)
+    return f"{len(elsewhere) + 13} tries"
+
+
+@check
+def the_token_endpoint_refuses_in_the_words_of_rfc_6749(world):
+    up = guarded(world)
+    app, other, secret = Program(up, "An app"), Program(up, "Another app"), Program(up, "A server", confidential=True)
+    refused = 0
+
+    def is_refused(answer, status, error):
+        nonlocal refused
+        got, head, said = answer
+        expect((got, said.get("error")) == (status, error), f"{got} {said}, and not {status} {error}")
+        expect("cache-control: no-store" in head and "content-type: application/json" in head, head)
+        expect("access_token" not in said and ("www-authenticate: basic" in head) == (status == 401), f"{head} {said}")
+        refused += 1
+
+    code = app.code()
+    # None of these uses the code up.
+    is_refused(app.exchange(code, kind="application/json"), 400, "invalid_request")
+    is_refused(app.exchange(code, code=[code, code]), 400, "invalid_request")
+    is_refused(app.exchange(None), 400, "invalid_request")
+    is_refused(app.exchange(code, grant_type=None), 400, "invalid_request")
+    is_refused(app.exchange(code, grant_type="password"), 400, "unsupported_grant_type")
+    is_refused(app.exchange(code, client_id=None), 401, "invalid_client")
+    is_refused(app.exchange(code, client_id="0" * 22), 401, "invalid_client")
+    is_refused(app.exchange(code, client_id="' OR 1=1 --"), 401, "invalid_client")
+    is_refused(app.exchange(code, client_secret="ndp_nonsense"), 401, "invalid_client")
+    is_refused(app.exchange(code, fields=["Authorization: Bearer x"]), 401, "invalid_client")
+    is_refused(app.exchange(code, code_verifier=None), 400, "invalid_grant")
+    is_refused(app.exchange(code, code_verifier=CHALLENGE), 400, "invalid_grant")
+    is_refused(app.exchange(code, code_verifier=VERIFIER[:-1]), 400, "invalid_grant")
+    is_refused(app.exchange(code, redirect_uri=None), 400, "invalid_grant")
+    is_refused(app.exchange(code, redirect_uri=f"{CALLBACK}/"), 400, "invalid_grant")
+    is_refused(other.exchange(code), 400, "invalid_grant")
+    is_refused(app.exchange("nonsense"), 400, "invalid_grant")
+    is_refused(app.exchange(up.admin), 400, "invalid_grant")
+    given = app.exchange(code)[2]
+    expect(who(up, given["access_token"]) == 200, "a token that was just given")
+    # A second time it was stolen from somebody: what came of it ends.
+    is_refused(app.exchange(code), 400, "invalid_grant")
+    expect(who(up, given["access_token"]) == 401, "the tokens of a code that came twice go on")
+    late = app.code()
+    expect(up.write("UPDATE oauth_codes SET expires = 1 WHERE family IS NULL") >= 1, "no such code")
+    is_refused(app.exchange(late), 400, "invalid_grant")
+
+    def refresh(of, token, **more):
+        return of.post("/oauth/token", grant_type="refresh_token", refresh_token=token, **more)
+
+    first = app.given()
+    is_refused(refresh(other, first["refresh_token"]), 400, "invalid_grant")
+    is_refused(refresh(app, first["access_token"]), 400, "invalid_grant")
+    is_refused(refresh(app, None), 400, "invalid_request")
+    expect(who(up, first["refresh_token"]) == 401, "a refresh token is a credential")
+    status, _, second = refresh(app, first["refresh_token"])
+    expect(status == 200 and second["scope"] == first["scope"] and who(up, second["access_token"]) == 200, f"a refresh: {status} {second}")
+    is_refused(refresh(app, first["refresh_token"]), 400, "invalid_grant")
+    expect(who(up, second["access_token"]) == 401, "what came of a stolen refresh token goes on")
+    is_refused(refresh(app, second["refresh_token"]), 400, "invalid_grant")
+
+    # With a secret: shown in one of two ways, and in one only.
+    basic = base64.b64encode(f"{secret.id}:{secret.secret}".encode()).decode()
+    wrong = base64.b64encode(f"{secret.id}:{app.id}".encode()).decode()
+    own = {"grant_type": "client_credentials"}
+    status, _, alone = secret.post("/oauth/token", **own)
+    expect(status == 200 and "refresh_token" not in alone, f"client credentials: {status} {alone}")
+    for path in ("/api/token", "/oauth/api/token", "/oauth/token"):
+        status, _, said = secret.post(path, fields=[f"Authorization: Basic {basic}"], client_id=None, client_secret=None, **own)
+        expect(status == 200, f"{path}: {status} {said}")
+    is_refused(secret.post("/oauth/token", fields=[f"Authorization: Basic {basic}"], **own), 400, "invalid_request")
+    is_refused(secret.post("/oauth/token", fields=[f"Authorization: Basic {basic}"], client_secret=None, **{**own, "client_id": app.id}), 400, "invalid_request")
+    is_refused(secret.post("/oauth/token", fields=[f"Authorization: Basic {wrong}"], client_secret=None, **own), 401, "invalid_client")
+    is_refused(secret.post("/oauth/token", client_secret=None, **own), 401, "invalid_client")
+    is_refused(app.post("/oauth/token", **own), 400, "unauthorized_client")
+    return f"{refused} refusals"
+
+
+@check
+def a_program_does_what_it_was_let_in_for_and_no_more(world):
+    up = guarded(world)
+    app, other, secret = Program(up, "An app"), Program(up, "Another app"), Program(up, "A server", confidential=True)
+    track = up.tracks()["items"][0]["id"]
+    alone = secret.post("/oauth/token", grant_type="client_credentials")[2]["access_token"]
+    plays = app.given(scope="streaming")["access_token"]
+    reads = app.given(scope="user-read-private user-read-email playlist-read-private")["access_token"]
+    bare = app.given(scope=None)["access_token"]
+    list_of = {"name": "By a program"}
+    allowed = {
+        ("GET", "/v1/tracks", None): {alone, plays, reads, bare},
+        ("GET", "/v1/search?q=noon", None): {alone, plays, reads, bare},
+        ("GET", f"/v1/tracks/{track}/stream", None): {plays},
+        ("GET", "/v1/me", None): {plays, reads, bare},
+        ("GET", "/v1/me/playlists", None): {reads},
+        ("POST", "/v1/me/playlists", json.dumps(list_of)): set(),
+        ("GET", "/v1/me/player", None): set(),
+        ("PUT", "/v1/me/player/pause", None): set(),
+        ("GET", "/v1/me/credentials", None): set(),
+        ("GET", "/v1/me/apps", None): set(),
+        ("POST", "/v1/me/apps", json.dumps({"name": "More", "redirect_uris": []})): set(),
+        ("DELETE", f"/v1/me/apps/{app.id}", None): set(),
+        ("PUT", "/v1/me/password", json.dumps({"old": "a better one than that", "new": "now it is mine"})): set(),
+        ("GET", "/v1/ops/edges", None): set(),
+    }
+    for (method, path, body), who_may in allowed.items():
+        for name, token in (("alone", alone), ("plays", plays), ("reads", reads), ("bare", bare)):
+            status, text = up.ask(method, path, json.loads(body) if body else None, token=token)
+            may = token in who_may
+            expect(status == 200 if may else status == 403, f"{method} {path} as one that {name}: {status} {text[:200]}")
+    # Of the person it sees what the person was told.
+    me = [json.loads(up.ask("GET", "/v1/me", token=token)[1]) for token in (reads, bare)]
+    expect(me[0]["user"] == "admin" and me[0]["product"] == "free" and me[0]["is_admin"], f"{me[0]}")
+    expect(not {"user", "product", "plan", "country", "is_admin", "must_change_password"} & set(me[1]) and me[1]["display_name"] == "admin", f"{me[1]}")
+    # Time ends it, and so do the program, the person, and whoever registered it.
+    late = app.given()["access_token"]
+    up.write("UPDATE account_tokens SET expires = 1 WHERE id = ?", up.id_of(late))
+    expect(who(up, late) == 401, "an expired token")
+    given = app.given()
+    for of, token in ((other, given["refresh_token"]), (app, "nonsense")):
+        expect(of.post("/oauth/revoke", token=token)[0] == 200, "what is no token needs no end")
+    expect(who(up, given["access_token"]) == 200, "another program ended it")
+    expect(app.post("/oauth/revoke", token=given["refresh_token"])[0] == 200 and who(up, given["access_token"]) == 401, "the end of a refresh token")
+    expect(app.post("/oauth/revoke", token=None)[2]["error"] == "invalid_request", "the end of nothing")
+    given = app.given()
+    up.call("DELETE", f"/v1/me/credentials/{up.id_of(given['access_token'])}", token=up.admin)
+    status, _, said = app.post("/oauth/token", grant_type="refresh_token", refresh_token=given["refresh_token"])
+    expect(who(up, given["access_token"]) == 401 and (status, said["error"]) == (400, "invalid_grant"), f"the person's end: {status} {said}")
+    given = app.given()
+    status, _ = up.ask("DELETE", f"/v1/me/apps/{app.id}")
+    expect(status == 403, f"the demo account removes programs of others: {status}")
+    up.call("DELETE", f"/v1/me/apps/{app.id}", token=up.admin)
+    expect({who(up, given["access_token"]), who(up, plays)} == {401}, "a program that is gone goes on")
+    expect(app.post("/oauth/revoke", token=given["access_token"])[0] == 401, "a program that is gone is known")
+    return f"{4 * len(allowed)} calls"
 
 
 def subsonic(up, call, more="", **parameters):

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import time
+import urllib.parse
 import urllib.request
 
 MUSIC = pathlib.Path("/usr/share/games/wesnoth/1.16/data/core/music")
@@ -309,7 +310,7 @@ def source_seconds(world, kind):
 
 def cover(track):
     """Path of a track's picture, 300 pixels wide; None where it has none."""
-    return next((image["url"] for image in track["album"]["images"] if image["width"] == 300), None)
+    return next((urllib.parse.urlsplit(image["url"]).path for image in track["album"]["images"] if image["width"] == 300), None)
 
 
 def environment(**more):

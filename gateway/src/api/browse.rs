@@ -1,6 +1,6 @@
 //! Artists, albums and tracks: one by one, and in lists.
 
-use needledrop_catalog::model::ReleaseKind;
+use needledrop_catalog::model::{Release, ReleaseKind};
 use needledrop_catalog::store::{ArtistList, At, ReleaseList, TrackList};
 use needledrop_core::{ArtistId, Problem, ReleaseId, TrackId};
 use serde_json::{Value, json};
@@ -33,9 +33,14 @@ pub(super) async fn artist(call: &Call<'_>, id: &str) -> Reply {
 pub(super) async fn album(call: &Call<'_>, id: &str) -> Reply {
     let id = release_id(id)?;
     let found = call.house.catalog.release(id).await.map_err(|error| failed(&error))?;
-    let mut shape = shapes::album(&*found.ok_or_else(|| no_such("album"))?);
-    shape["tracks"] = tracks_on(call, id, ALBUM_TRACKS, 0).await?;
-    Ok(Answer::Entity(shape))
+    Ok(Answer::Entity(with_tracks(call, &*found.ok_or_else(|| no_such("album"))?).await?))
+}
+
+/// An album with its first tracks.
+pub(super) async fn with_tracks(call: &Call<'_>, release: &Release) -> Result<Value, Problem> {
+    let mut shape = shapes::album(release);
+    shape["tracks"] = tracks_on(call, release.id, ALBUM_TRACKS, 0).await?;
+    Ok(shape)
 }
 
 pub(super) async fn track(call: &Call<'_>, id: &str) -> Reply {
@@ -51,7 +56,49 @@ async fn tracks_on(call: &Call<'_>, id: ReleaseId, limit: u64, offset: u64) -> R
     list_tracks(call, &TrackList::OnRelease(id), &format!("/v1/albums/{id}/tracks"), limit, offset).await
 }
 
+/// Things by their ids in place of a list.
+pub(super) const IDS: Param = Param::optional(
+    "ids",
+    Kind::Ids,
+    "Exactly these, in this order, with null for what there is not; order, limit and offset then mean nothing.",
+);
+
+/// `?ids=a,b`: things at the places where they were named, null where there is none.
+pub(super) async fn several(call: &Call<'_>, kind: &str) -> Reply {
+    let ids: Vec<&str> = call.params.text("ids").unwrap_or_default().split(',').collect();
+    let catalog = &call.house.catalog;
+    let found: Vec<Value> = match kind {
+        "artists" => {
+            let known = catalog.artists(&parsed(&ids, artist_id)?).await.map_err(|error| failed(&error))?;
+            known.into_iter().map(|found| found.map_or(Value::Null, |artist| shapes::artist(&artist))).collect()
+        }
+        "albums" => {
+            let known = catalog.releases(&parsed(&ids, release_id)?).await.map_err(|error| failed(&error))?;
+            let mut shown = Vec::with_capacity(known.len());
+            for release in known {
+                shown.push(match release {
+                    Some(release) => with_tracks(call, &release).await?,
+                    None => Value::Null,
+                });
+            }
+            shown
+        }
+        _ => {
+            let known = catalog.tracks(&parsed(&ids, track_id)?).await.map_err(|error| failed(&error))?;
+            known.into_iter().map(|found| found.map_or(Value::Null, |track| shapes::track(&track))).collect()
+        }
+    };
+    Ok(Answer::Entity(json!({ kind: found })))
+}
+
+fn parsed<T>(ids: &[&str], one: impl Fn(&str) -> Result<T, Problem>) -> Result<Vec<T>, Problem> {
+    ids.iter().map(|id| one(id)).collect()
+}
+
 pub(super) async fn tracks(call: &Call<'_>) -> Reply {
+    if call.params.text("ids").is_some() {
+        return several(call, "tracks").await;
+    }
     let (order, list) = match call.params.text("order") {
         None | Some("name") => ("name", TrackList::ByName),
         Some("newest") => ("newest", TrackList::Newest),
@@ -71,6 +118,9 @@ pub(super) async fn top_tracks(call: &Call<'_>, id: &str) -> Reply {
 }
 
 pub(super) async fn albums(call: &Call<'_>) -> Reply {
+    if call.params.text("ids").is_some() {
+        return several(call, "albums").await;
+    }
     let (order, list) = match call.params.text("order") {
         None | Some("name") => ("name", ReleaseList::ByName),
         Some("newest") => ("newest", ReleaseList::Newest),
@@ -93,6 +143,9 @@ pub(super) async fn albums_of(call: &Call<'_>, id: &str) -> Reply {
 }
 
 pub(super) async fn artists(call: &Call<'_>) -> Reply {
+    if call.params.text("ids").is_some() {
+        return several(call, "artists").await;
+    }
     let (limit, offset) = (call.limit()?, call.offset()?);
     let page = call.house.catalog.list_artists(&ArtistList::ByName, &At::Offset(offset), limit as usize).await;
     let page = page.map_err(|error| failed(&error))?;
@@ -142,7 +195,8 @@ fn artist_id(text: &str) -> Result<ArtistId, Problem> {
     ArtistId::parse(text).map_err(|_| no_such("artist"))
 }
 
-fn release_id(text: &str) -> Result<ReleaseId, Problem> {
+/// An album's id out of a path.
+pub(super) fn release_id(text: &str) -> Result<ReleaseId, Problem> {
     ReleaseId::parse(text).map_err(|_| no_such("album"))
 }
 

@@ -1,10 +1,10 @@
 //! The caller's own: profile, queue, devices, credentials.
 
-use needledrop_core::{TokenId, TrackId};
+use needledrop_core::{Problem, TokenId, TrackId};
 use needledrop_playback::account::Account;
 use needledrop_playback::queue::Repeat;
 use needledrop_playback::token::{Kind, Token};
-use needledrop_playback::{Caller, DisplayName, Issued, Queue, Scopes, UnixMs};
+use needledrop_playback::{Caller, DisplayName, Issued, Queue, Scope, Scopes, UnixMs};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -27,6 +27,8 @@ pub(super) fn user(account: &Account) -> Value {
         "href": "/v1/me",
         "external_urls": {},
         "images": [],
+        "followers": { "href": null, "total": 0 },
+        "explicit_content": { "filter_enabled": false, "filter_locked": false },
         "product": account.plan.name(),
         "plan": account.plan.name(),
         "country": account.territory.map(|territory| territory.as_str().to_owned()),
@@ -35,8 +37,25 @@ pub(super) fn user(account: &Account) -> Value {
     })
 }
 
+/// What a program is shown of a person with these scopes only, as the person was told on being asked.
+const WITH_SCOPE: &[(Scope, &[&str])] = &[
+    (Scope::ReadEmail, &["user"]),
+    (Scope::ReadPrivate, &["product", "plan", "country", "is_admin", "explicit_content", "must_change_password"]),
+];
+
 pub(super) async fn profile(_: &Call<'_>, caller: &Caller) -> Reply {
-    Ok(Answer::Entity(user(caller.account())))
+    // A program's own token is nobody's.
+    if caller.kind() == Kind::Client {
+        let said = Problem::new("no-person", "This token belongs to a program, not to a person", 403);
+        return Err(said.with_detail("Ask somebody to agree, at /oauth/authorize"));
+    }
+    let mut said = user(caller.account());
+    let is_hidden = |scope| caller.kind() == Kind::Access && caller.may(scope).is_err();
+    let members = said.as_object_mut().expect("a user is an object");
+    for (_, names) in WITH_SCOPE.iter().filter(|(scope, _)| is_hidden(*scope)) {
+        members.retain(|name, _| !names.contains(&name.as_str()));
+    }
+    Ok(Answer::Entity(said))
 }
 
 #[derive(Deserialize)]
@@ -121,7 +140,14 @@ pub(super) async fn devices(call: &Call<'_>, caller: &Caller) -> Reply {
     let known = call.house.playback.devices(caller).await.map_err(|error| refused(&error))?;
     let devices: Vec<_> = known
         .iter()
-        .map(|device| json!({ "name": device.name.as_str(), "client": device.client.as_str(), "seen": device.seen.0 }))
+        .map(|device| {
+            let name = device.name.as_str();
+            json!({
+                "id": name, "name": name, "client": device.client.as_str(), "seen": device.seen.0, "type": "Computer",
+                "is_active": false, "is_private_session": false, "is_restricted": false, "volume_percent": 100,
+                "supports_volume": false,
+            })
+        })
         .collect();
     Ok(Answer::Entity(json!({ "devices": devices })))
 }

@@ -9,11 +9,14 @@ mod accounts;
 mod browse;
 pub mod document;
 mod invitations;
+mod library;
 mod me;
+mod oauth;
 pub mod openapi;
 mod ops;
 pub mod page;
 pub mod param;
+mod player;
 mod playlists;
 mod plays;
 pub mod route;
@@ -36,6 +39,7 @@ use crate::answer::{self, Answer, Reply};
 use crate::house::House;
 use crate::limits::Class;
 use crate::query::{Params, wrong};
+use crate::shapes;
 use crate::who;
 use route::{Act, Found, Route};
 use routes::ROUTES;
@@ -52,11 +56,18 @@ pub struct Call<'a> {
 
 /// The answer to a request below `/v1/`.
 pub async fn answer(house: &House, request: &Request, now: UnixSeconds) -> Response<Body> {
-    match route::find(ROUTES, &request.method, request.uri.path()) {
+    // Some clients write `/v1/tracks/?ids=…`.
+    let path = request.uri.path();
+    match route::find(ROUTES, &request.method, path.strip_suffix('/').unwrap_or(path)) {
         Found::Call(route, values) => {
             let params = Params::read(request.uri.query().unwrap_or_default().as_bytes());
             let call = Call { house, request, params, values, now };
-            answer::respond(request, call.make(route).await)
+            let mut reply = call.make(route).await;
+            // Clients go on reading at `next` as it stands, and show pictures elsewhere than below this page.
+            if let Ok(Answer::Entity(said) | Answer::Private(said) | Answer::Created(said)) = &mut reply {
+                shapes::make_absolute(said, &house.here(request));
+            }
+            answer::respond(request, reply)
         }
         Found::Other(verbs) if request.method == Method::OPTIONS => answer::options(&verbs),
         Found::Other(verbs) => answer::not_this_way(&verbs),
@@ -128,7 +139,7 @@ impl Call<'_> {
 
 /// Whether the body says that it is JSON. A form of another site cannot say so without asking first, so that nobody is
 /// signed in to an account that is not his own.
-fn is_json(request: &Request) -> bool {
+pub(crate) fn is_json(request: &Request) -> bool {
     let kind = request.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     kind.eq_ignore_ascii_case("application/json")

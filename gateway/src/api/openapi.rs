@@ -9,9 +9,9 @@ use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
 
-use super::param::{Kind, Param};
+use super::param::{IDS_MAX, Kind, Param};
 use super::route::{Gives, Route, Verb};
-use crate::who;
+use crate::{oauth, who};
 
 /// The schemas by file: an object each, from names to schemas.
 const SCHEMAS: &[(&str, &str)] = &[
@@ -19,6 +19,7 @@ const SCHEMAS: &[(&str, &str)] = &[
     ("catalog", include_str!("schemas/catalog.json")),
     ("common", include_str!("schemas/common.json")),
     ("listening", include_str!("schemas/listening.json")),
+    ("oauth", include_str!("schemas/oauth.json")),
     ("ops", include_str!("schemas/ops.json")),
     ("playlist", include_str!("schemas/playlist.json")),
     ("podcast", include_str!("schemas/podcast.json")),
@@ -31,11 +32,12 @@ const PAGE: &str = "Page";
 const ABOUT: &str = "Music: the catalog, search, playlists, and where a track may be heard. Calls have the shape of the \
     Spotify Web API where that has the call.\n\n\
     **Refusals** are `application/problem+json` (RFC 9457) with a stable `type`. **Lists** are pages: `limit`, `offset`, \
-    `total`, and `next` and `previous` as paths, `next` in the `Link` field too. **Tags**: an answer with an `ETag` may be \
+    `total`, and `next` and `previous` as addresses, `next` in the `Link` field too. **Tags**: an answer with an `ETag` may be \
     asked about again with `If-None-Match`, and is then answered 304 without a body. Every GET may be a HEAD. \
     **Limits** are by account, and by network where no credential is sent: 429 says in `Retry-After` how many seconds to \
     wait. Pages of other origins may call with a bearer token, never with the cookie. Parameters that a call does not \
-    know are ignored; those that it knows are refused where they are wrong, and named.";
+    know are ignored; those that it knows are refused where they are wrong, and named. **Programs of other people** are let \
+    in by OAuth 2.0: `POST /v1/me/apps` registers one, `/.well-known/oauth-authorization-server` has the rest.";
 
 /// The whole document.
 pub fn document(routes: &[Route]) -> Value {
@@ -44,7 +46,10 @@ pub fn document(routes: &[Route]) -> Value {
         let path = paths.entry(route.template).or_insert_with(|| json!({}));
         path[route.verb.name().to_lowercase()] = operation(route);
     }
-    let tags: BTreeSet<&str> = routes.iter().map(tag).collect();
+    for (path, door) in oauth::document::paths() {
+        paths.insert(path.to_owned(), door);
+    }
+    let tags: BTreeSet<&str> = routes.iter().map(tag).chain([oauth::document::TAG]).collect();
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -61,7 +66,8 @@ pub fn document(routes: &[Route]) -> Value {
             "securitySchemes": {
                 "bearer": {
                     "type": "http", "scheme": "bearer",
-                    "description": "A session's token, or an API key. The names behind it are what it must allow.",
+                    "description": "A session's token, an API key, or what a program was given by OAuth 2.0. The names \
+                        behind it are scopes that it must allow.",
                 },
                 "cookie": {
                     "type": "apiKey", "in": "cookie", "name": who::COOKIE_NAME,
@@ -121,7 +127,7 @@ fn parameter(param: &Param) -> Value {
         "name": param.name, "in": "query", "required": param.is_required, "description": param.about,
         "schema": of_kind(&param.kind),
     });
-    if matches!(param.kind, Kind::Words(_)) {
+    if matches!(param.kind, Kind::Words(_) | Kind::Ids | Kind::Uris) {
         said["style"] = json!("form");
         said["explode"] = json!(false);
     }
@@ -142,6 +148,9 @@ pub fn of_kind(kind: &Kind) -> Value {
         }
         Kind::Shaped { pattern, .. } => json!({ "type": "string", "pattern": pattern }),
         Kind::TrackOrNone => json!({ "type": "string", "pattern": "^([0-9A-Za-z]{22})?$" }),
+        Kind::TrackUri => schema("TrackUri"),
+        Kind::Uris => json!({ "type": "array", "minItems": 1, "maxItems": IDS_MAX, "items": schema("Uri") }),
+        Kind::Ids => json!({ "type": "array", "minItems": 1, "maxItems": IDS_MAX, "items": schema("Id") }),
     }
 }
 
@@ -233,7 +242,8 @@ static ALL_SCHEMAS: LazyLock<Map<String, Value>> = LazyLock::new(|| {
             serde_json::from_str(text).unwrap_or_else(|error| panic!("schemas/{file}.json is built in: {error}"));
         all.extend(schemas);
     }
-    for item in ["Album", "Artist", "Episode", "Playlist", "PlaylistItem", "Show", "Track"] {
+    for item in ["Album", "Artist", "Episode", "Playlist", "PlaylistItem", "SavedAlbum", "SavedTrack", "Show", "Track"]
+    {
         all.insert(format!("{item}{PAGE}"), page_of(item));
     }
     all
@@ -317,7 +327,7 @@ mod tests {
     fn a_call_is_documented_as_it_is_done() {
         let document = document(ROUTES);
         let search = &document["paths"]["/v1/search"]["get"];
-        assert_eq!(search["security"][0]["bearer"], json!(["streaming"]));
+        assert_eq!(search["security"][0]["bearer"], json!(["catalog-read"]));
         let limit = search["parameters"].as_array().unwrap().iter().find(|param| param["name"] == "limit").unwrap();
         assert_eq!(limit["schema"], json!({ "type": "integer", "minimum": 1, "maximum": 50, "default": 20 }));
         let statuses: Vec<_> = search["responses"].as_object().unwrap().keys().map(String::as_str).collect();

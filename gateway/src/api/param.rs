@@ -50,12 +50,20 @@ pub enum Kind {
     },
     /// A track's id, or nothing at all to say that there is none.
     TrackOrNone,
+    /// A track's address.
+    TrackUri,
+    /// Up to 50 ids, with commas between them.
+    Ids,
+    /// Up to 50 addresses of things that can be saved, with commas between them.
+    Uris,
 }
 
 /// Items on a page where nobody says how many, and at most (the limits of the Spotify Web API).
 pub const LIMIT: u64 = 20;
 /// See [`LIMIT`].
 pub const LIMIT_MAX: u64 = 50;
+/// Things that one call may ask for by their ids (the limit of the Spotify Web API for tracks).
+pub const IDS_MAX: usize = 50;
 /// How deep a list may be asked into: the catalog's whole size.
 pub const OFFSET_MAX: u64 = 100_000_000;
 
@@ -110,6 +118,12 @@ impl Kind {
             Kind::Text { chars_max } => !value.trim().is_empty() && value.chars().count() <= *chars_max,
             Kind::Shaped { fits, .. } => fits(value),
             Kind::TrackOrNone => value.is_empty() || TrackId::parse(value).is_ok(),
+            Kind::TrackUri => super::playlists::track(value).is_ok(),
+            Kind::Uris => {
+                value.split(',').count() <= IDS_MAX && value.split(',').all(|uri| super::library::thing(uri).is_some())
+            }
+            // Ids of all kinds have one form.
+            Kind::Ids => value.split(',').count() <= IDS_MAX && value.split(',').all(|id| TrackId::parse(id).is_ok()),
         };
         if fits { Ok(()) } else { Err(self.said()) }
     }
@@ -128,6 +142,11 @@ impl Kind {
             Kind::Text { chars_max } => format!("it is text of 1 to {chars_max} characters"),
             Kind::Shaped { said, .. } => (*said).to_owned(),
             Kind::TrackOrNone => "it is a track's id, or empty".to_owned(),
+            Kind::TrackUri => "it is a track's address, as needledrop:track:ID".to_owned(),
+            Kind::Uris => {
+                format!("it is made of 1 to {IDS_MAX} addresses, as needledrop:track:ID, with commas between them")
+            }
+            Kind::Ids => format!("it is made of 1 to {IDS_MAX} ids, with commas between them"),
         }
     }
 }

@@ -71,7 +71,8 @@ impl Verb {
         }
     }
 
-    fn is_of(self, method: &Method) -> bool {
+    /// Whether a request of this method is one of this.
+    pub fn is_of(self, method: &Method) -> bool {
         method.as_str() == self.name() || (self == Verb::Get && *method == Method::HEAD)
     }
 }

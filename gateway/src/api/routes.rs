@@ -9,7 +9,10 @@ use super::param::{Kind, PAGE, Param};
 use super::route::Act::{Anybody, May, SignedIn};
 use super::route::Gives::{Created, Entity, Json};
 use super::route::{Route, delete, get, post, put};
-use super::{accounts, browse, document, invitations, me, ops, playlists, plays, search, session, shows, stream};
+use super::{
+    accounts, browse, document, invitations, library, me, oauth, ops, player, playlists, plays, search, session, shows,
+    stream,
+};
 use crate::limits::Class;
 
 /// Orders of a list of everything.
@@ -18,6 +21,9 @@ const ORDER: &[Param] = &[Param::optional(
     Kind::Word(&["name", "newest", "played"]),
     "By name, by when it came into the library, or by how often it was played.",
 )];
+
+/// Things by their ids.
+const IDS: &[Param] = &[browse::IDS];
 
 /// Every call. Where two templates fit a path, the first is meant.
 pub static ROUTES: &[Route] = &[
@@ -166,6 +172,151 @@ pub static ROUTES: &[Route] = &[
         "End a credential at once",
         May(Scope::Account, |call, caller| Box::pin(me::revoke(call, caller, call.id()))),
     ),
+    get(
+        "/v1/me/apps",
+        "getApps",
+        "Programs that the account has registered",
+        May(Scope::Account, |call, caller| Box::pin(oauth::apps(call, caller))),
+    )
+    .gives(Entity("Apps")),
+    post(
+        "/v1/me/apps",
+        "registerApp",
+        "Register a program that people may let in by OAuth 2.0",
+        May(Scope::Account, |call, caller| Box::pin(oauth::register(call, caller))),
+    )
+    .about(
+        "People are asked at `/oauth/authorize`; tokens come from `/oauth/token`. `/.well-known/oauth-authorization-server` \
+         has the rest (RFC 8414). A secret is shown this once; a program that cannot keep one uses PKCE.",
+    )
+    .takes("NewApp")
+    .gives(Created("AppWithSecret"))
+    .refuses(&[409]),
+    delete(
+        "/v1/me/apps/{id}",
+        "removeApp",
+        "Remove a program, and end what anybody allowed it",
+        May(Scope::Account, |call, caller| Box::pin(oauth::remove(call, caller, call.id()))),
+    ),
+    // --- the player --------------------------------------------------------------------------------------------------
+    get(
+        "/v1/me/player",
+        "getPlayer",
+        "What is playing",
+        May(Scope::PlaybackRead, |call, caller| Box::pin(player::state(call, caller))),
+    )
+    .gives(Entity("Player")),
+    get(
+        "/v1/me/player/currently-playing",
+        "getCurrentlyPlaying",
+        "The same, as older clients ask it",
+        May(Scope::PlaybackRead, |call, caller| Box::pin(player::state(call, caller))),
+    )
+    .gives(Entity("Player")),
+    get(
+        "/v1/me/player/queue",
+        "getPlayerQueue",
+        "What is playing, and what comes next",
+        May(Scope::PlaybackRead, |call, caller| Box::pin(player::queue(call, caller))),
+    )
+    .gives(Entity("PlayerQueue")),
+    put(
+        "/v1/me/player/play",
+        "play",
+        "Play these tracks, or go on",
+        May(Scope::PlaybackModify, |call, caller| Box::pin(player::play(call, caller))),
+    )
+    .about("Changes the queue that the account's devices share; a device that follows it makes the sound.")
+    .takes("Play")
+    .refuses(&[404, 422]),
+    put(
+        "/v1/me/player/pause",
+        "pause",
+        "Stop for a while",
+        May(Scope::PlaybackModify, |call, caller| Box::pin(player::pause(call, caller))),
+    ),
+    post(
+        "/v1/me/player/next",
+        "skipToNext",
+        "Go to the next track",
+        May(Scope::PlaybackModify, |call, caller| Box::pin(player::skip(call, caller, 1))),
+    ),
+    post(
+        "/v1/me/player/previous",
+        "skipToPrevious",
+        "Go to the track before",
+        May(Scope::PlaybackModify, |call, caller| Box::pin(player::skip(call, caller, -1))),
+    ),
+    put(
+        "/v1/me/player/seek",
+        "seek",
+        "Go to a place in the track",
+        May(Scope::PlaybackModify, |call, caller| Box::pin(player::seek(call, caller))),
+    )
+    .params(&[player::SEEK]),
+    put(
+        "/v1/me/player/shuffle",
+        "setShuffle",
+        "Draw what comes next by lot, or not",
+        May(Scope::PlaybackModify, |call, caller| Box::pin(player::shuffle(call, caller))),
+    )
+    .params(&[player::SHUFFLE]),
+    put(
+        "/v1/me/player/repeat",
+        "setRepeat",
+        "Say what happens at the end",
+        May(Scope::PlaybackModify, |call, caller| Box::pin(player::repeat(call, caller))),
+    )
+    .params(&[player::REPEAT]),
+    post(
+        "/v1/me/player/queue",
+        "addToQueue",
+        "Put a track at the end of the queue",
+        May(Scope::PlaybackModify, |call, caller| Box::pin(player::append(call, caller))),
+    )
+    .params(&[player::URI])
+    .refuses(&[422]),
+    // --- what one saved ----------------------------------------------------------------------------------------------
+    get(
+        "/v1/me/tracks",
+        "getSavedTracks",
+        "Tracks that the caller saved, the last first",
+        May(Scope::LibraryRead, |call, caller| Box::pin(library::tracks(call, caller))),
+    )
+    .params(&[PAGE])
+    .gives(Entity("SavedTrackPage")),
+    get(
+        "/v1/me/albums",
+        "getSavedAlbums",
+        "Albums that the caller saved, the last first",
+        May(Scope::LibraryRead, |call, caller| Box::pin(library::albums(call, caller))),
+    )
+    .params(&[PAGE])
+    .gives(Entity("SavedAlbumPage")),
+    get(
+        "/v1/me/library/contains",
+        "areSaved",
+        "Whether things are saved",
+        May(Scope::LibraryRead, |call, caller| Box::pin(library::contains(call, caller))),
+    )
+    .params(&[library::URIS])
+    .gives(Entity("AreSaved")),
+    put(
+        "/v1/me/library",
+        "save",
+        "Save tracks, albums and artists",
+        May(Scope::LibraryModify, |call, caller| Box::pin(library::save(call, caller))),
+    )
+    .about("The same as stars in OpenSubsonic. One that is not there is refused with all others.")
+    .params(&[library::URIS])
+    .refuses(&[404, 409]),
+    delete(
+        "/v1/me/library",
+        "unsave",
+        "Take things out of what is saved",
+        May(Scope::LibraryModify, |call, caller| Box::pin(library::remove(call, caller))),
+    )
+    .params(&[library::URIS]),
     // --- playlists ---------------------------------------------------------------------------------------------------
     get(
         "/v1/me/playlists",
@@ -182,7 +333,7 @@ pub static ROUTES: &[Route] = &[
         May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::create(call, caller))),
     )
     .takes("NewPlaylist")
-    .gives(Created("Playlist"))
+    .gives(Created("PlaylistWithItems"))
     .refuses(&[409]),
     get(
         "/v1/playlists/{id}",
@@ -194,17 +345,35 @@ pub static ROUTES: &[Route] = &[
     put(
         "/v1/playlists/{id}",
         "renamePlaylist",
-        "Rename a playlist",
+        "Change what is said about a playlist",
         May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::rename(call, caller, call.id()))),
     )
-    .takes("NewPlaylist")
+    .takes("PlaylistChange")
     .gives(Json("Playlist")),
+    get(
+        "/v1/playlists/{id}/items",
+        "getItems",
+        "The items of a playlist",
+        May(Scope::PlaylistReadPrivate, |call, caller| Box::pin(playlists::items(call, caller, call.id()))),
+    )
+    .params(&[playlists::PAGE])
+    .gives(Entity("PlaylistItemPage")),
+    put(
+        "/v1/playlists/{id}/items",
+        "changeItems",
+        "Move a range of items, or make these tracks the playlist",
+        May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::reorder(call, caller, call.id()))),
+    )
+    .takes("ItemsToMove")
+    .gives(Json("Snapshot"))
+    .refuses(&[409]),
     post(
         "/v1/playlists/{id}/items",
         "addItems",
-        "Put tracks at the end of a playlist",
+        "Put tracks into a playlist",
         May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::add(call, caller, call.id()))),
     )
+    .params(&[playlists::POSITION])
     .takes("ItemsToAdd")
     .gives(Created("Snapshot"))
     .refuses(&[409]),
@@ -217,12 +386,30 @@ pub static ROUTES: &[Route] = &[
     .takes("ItemsToRemove")
     .gives(Json("Snapshot"))
     .refuses(&[409]),
+    get(
+        "/v1/playlists/{id}/tracks",
+        "getPlaylistTracks",
+        "The same as `getItems`, as older clients ask it",
+        May(Scope::PlaylistReadPrivate, |call, caller| Box::pin(playlists::items(call, caller, call.id()))),
+    )
+    .params(&[playlists::PAGE])
+    .gives(Entity("PlaylistItemPage")),
+    put(
+        "/v1/playlists/{id}/tracks",
+        "changePlaylistTracks",
+        "The same as `changeItems`, as older clients write it",
+        May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::reorder(call, caller, call.id()))),
+    )
+    .takes("ItemsToMove")
+    .gives(Json("Snapshot"))
+    .refuses(&[409]),
     post(
         "/v1/playlists/{id}/tracks",
         "addTracks",
         "The same as `addItems`, as older clients write it",
         May(Scope::PlaylistModifyPrivate, |call, caller| Box::pin(playlists::add(call, caller, call.id()))),
     )
+    .params(&[playlists::POSITION])
     .takes("ItemsToAdd")
     .gives(Created("Snapshot"))
     .refuses(&[409]),
@@ -246,7 +433,7 @@ pub static ROUTES: &[Route] = &[
         "/v1/search",
         "search",
         "Look for words, forgiving slips",
-        May(Scope::Streaming, |call, caller| Box::pin(search::search(call, caller))),
+        May(Scope::CatalogRead, |call, caller| Box::pin(search::search(call, caller))),
     )
     .class(Class::Search)
     .params(&[&search::PARAMS, &search::PAGE])
@@ -255,36 +442,36 @@ pub static ROUTES: &[Route] = &[
         "/v1/browse/home",
         "getHome",
         "The first page: what came last, and what is played most",
-        May(Scope::Streaming, |call, _| Box::pin(browse::home(call))),
+        May(Scope::CatalogRead, |call, _| Box::pin(browse::home(call))),
     )
     .gives(Entity("Home")),
     get(
         "/v1/ingest",
         "getIngest",
         "How far the making of tracks is",
-        May(Scope::Streaming, |call, _| Box::pin(browse::ingest(call))),
+        May(Scope::CatalogRead, |call, _| Box::pin(browse::ingest(call))),
     )
     .gives(Entity("Making")),
     get(
         "/v1/artists",
         "getArtists",
         "All artists by name",
-        May(Scope::Streaming, |call, _| Box::pin(browse::artists(call))),
+        May(Scope::CatalogRead, |call, _| Box::pin(browse::artists(call))),
     )
-    .params(&[PAGE])
-    .gives(Entity("ArtistPage")),
+    .params(&[IDS, PAGE])
+    .gives(Entity("ArtistsListed")),
     get(
         "/v1/artists/{id}",
         "getArtist",
         "An artist",
-        May(Scope::Streaming, |call, _| Box::pin(browse::artist(call, call.id()))),
+        May(Scope::CatalogRead, |call, _| Box::pin(browse::artist(call, call.id()))),
     )
     .gives(Entity("Artist")),
     get(
         "/v1/artists/{id}/albums",
         "getArtistAlbums",
         "An artist's albums, newest first",
-        May(Scope::Streaming, |call, _| Box::pin(browse::albums_of(call, call.id()))),
+        May(Scope::CatalogRead, |call, _| Box::pin(browse::albums_of(call, call.id()))),
     )
     .params(&[browse::GROUPS, PAGE])
     .gives(Entity("AlbumPage")),
@@ -292,35 +479,35 @@ pub static ROUTES: &[Route] = &[
         "/v1/artists/{id}/top-tracks",
         "getArtistTopTracks",
         "What is played most of an artist",
-        May(Scope::Streaming, |call, _| Box::pin(browse::top_tracks(call, call.id()))),
+        May(Scope::CatalogRead, |call, _| Box::pin(browse::top_tracks(call, call.id()))),
     )
     .gives(Entity("Tracks")),
-    get("/v1/albums", "getAlbums", "All albums", May(Scope::Streaming, |call, _| Box::pin(browse::albums(call))))
-        .params(&[ORDER, PAGE])
-        .gives(Entity("AlbumPage")),
+    get("/v1/albums", "getAlbums", "All albums", May(Scope::CatalogRead, |call, _| Box::pin(browse::albums(call))))
+        .params(&[IDS, ORDER, PAGE])
+        .gives(Entity("AlbumsListed")),
     get(
         "/v1/albums/{id}",
         "getAlbum",
         "An album with its first 50 tracks",
-        May(Scope::Streaming, |call, _| Box::pin(browse::album(call, call.id()))),
+        May(Scope::CatalogRead, |call, _| Box::pin(browse::album(call, call.id()))),
     )
     .gives(Entity("AlbumWithTracks")),
     get(
         "/v1/albums/{id}/tracks",
         "getAlbumTracks",
         "An album's tracks in order",
-        May(Scope::Streaming, |call, _| Box::pin(browse::album_tracks(call, call.id()))),
+        May(Scope::CatalogRead, |call, _| Box::pin(browse::album_tracks(call, call.id()))),
     )
     .params(&[PAGE])
     .gives(Entity("TrackPage")),
-    get("/v1/tracks", "getTracks", "All tracks", May(Scope::Streaming, |call, _| Box::pin(browse::tracks(call))))
-        .params(&[ORDER, PAGE])
-        .gives(Entity("TrackPage")),
+    get("/v1/tracks", "getTracks", "All tracks", May(Scope::CatalogRead, |call, _| Box::pin(browse::tracks(call))))
+        .params(&[IDS, ORDER, PAGE])
+        .gives(Entity("TracksListed")),
     get(
         "/v1/tracks/{id}",
         "getTrack",
         "A track",
-        May(Scope::Streaming, |call, _| Box::pin(browse::track(call, call.id()))),
+        May(Scope::CatalogRead, |call, _| Box::pin(browse::track(call, call.id()))),
     )
     .gives(Entity("Track")),
     // --- podcasts ------------------------------------------------------------------------------------------------------

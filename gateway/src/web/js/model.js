@@ -12,14 +12,15 @@
 const text = (value) => (typeof value === "string" ? value : "");
 const list = (value) => (Array.isArray(value) ? value.filter(Boolean) : []);
 
-/** Only pictures of this origin: nothing that a tag says makes the browser ask elsewhere. */
+/** Only pictures of this host, as paths: nothing that a tag says makes the browser ask elsewhere. The scheme may be another one
+ * where a proxy in front speaks TLS. */
 function images(raw) {
   const given = list(raw.images);
   if (given.length === 0 && raw.art) given.push({ url: raw.art, width: 300 });
   return given.flatMap(({ url, width }) => {
     if (typeof url !== "string" || !URL.canParse(url, location.href)) return [];
     const parsed = new URL(url, location.href);
-    return parsed.origin === location.origin && parsed.pathname.startsWith("/art/") ? [{ url: parsed.pathname, width: Number(width) || 300 }] : [];
+    return parsed.host === location.host && parsed.pathname.startsWith("/art/") ? [{ url: parsed.pathname, width: Number(width) || 300 }] : [];
   });
 }
 
