@@ -33,8 +33,8 @@ const POSTGRES: &str = "/usr/lib/postgresql/15/bin/postgres";
 
 /// What goes into the virtual environment: a QUIC client that nobody here wrote, HTTP/2 framing and single frames, the
 /// reader of metrics that scrapers agree with, two judges of answers that know the standards, one that makes up
-/// requests from an OpenAPI document, the library of a client of OpenSubsonic, and the reader of feeds that podcast programs
-/// are built on.
+/// requests from an OpenAPI document, clients of OpenSubsonic and of the Spotify Web API, and the reader of feeds that
+/// podcast programs are built on.
 const PYTHON: &[&str] = &[
     "aioquic==1.2.0",
     "h2==4.1.0",
@@ -45,6 +45,7 @@ const PYTHON: &[&str] = &[
     "schemathesis==4.32.5",
     "py-opensonic==10.4.1",
     "feedparser==6.0.14",
+    "spotipy==2.26.0",
 ];
 /// Mopidy's Subsonic backend. Debian's Python runs Mopidy, so that this lies in a folder of its own and not in the
 /// virtual environment.
