@@ -210,6 +210,17 @@ def every_get_answers_as_documented_and_can_be_asked_again(world):
 @check
 def lists_are_walked_to_their_end_by_next(world):
     here = api(world)
+    # Longer than a page: its beginning comes with it, and leads on.
+    uris = [f"needledrop:track:{here.examples['tracks']}"] * 250
+    long = here.playlist("Long")
+    expect(ask(here, "POST", f"/v1/playlists/{long}/items", here.session, body={"uris": uris}).status == 201, "250 tracks are refused")
+    page = ask(here, "GET", f"/v1/playlists/{long}", here.session).json()["items"]
+    counts = [len(page["items"])]
+    while page["next"]:
+        page = ask(here, "GET", page["next"].removeprefix(here.base), here.session).json()
+        counts.append(len(page["items"]))
+    expect(counts == [100, 100, 50], f"{counts}")
+    ask(here, "DELETE", f"/v1/playlists/{long}/followers", here.session)
     lists = {"/v1/tracks": 9, "/v1/albums": 3, "/v1/artists": 2, "/v1/me/playlists": 2,
              f"/v1/albums/{here.examples['albums']}/tracks": 3, f"/v1/artists/{here.examples['artists']}/albums": None}
     for path, count in lists.items():

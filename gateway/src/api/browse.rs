@@ -1,6 +1,8 @@
 //! Artists, albums and tracks: one by one, and in lists.
 
-use needledrop_catalog::model::{Release, ReleaseKind};
+use std::sync::Arc;
+
+use needledrop_catalog::model::{Artist, Release, ReleaseKind};
 use needledrop_catalog::store::{ArtistList, At, ReleaseList, TrackList};
 use needledrop_core::{ArtistId, Problem, ReleaseId, TrackId};
 use serde_json::{Value, json};
@@ -25,9 +27,12 @@ pub(super) const GROUPS: &[Param] = &[Param::optional(
 )];
 
 pub(super) async fn artist(call: &Call<'_>, id: &str) -> Reply {
-    let id = artist_id(id)?;
+    Ok(Answer::Entity(shapes::artist(&*the_artist(call, artist_id(id)?).await?)))
+}
+
+async fn the_artist(call: &Call<'_>, id: ArtistId) -> Result<Arc<Artist>, Problem> {
     let found = call.house.catalog.artist(id).await.map_err(|error| failed(&error))?;
-    Ok(Answer::Entity(shapes::artist(&*found.ok_or_else(|| no_such("artist"))?)))
+    found.ok_or_else(|| no_such("artist"))
 }
 
 pub(super) async fn album(call: &Call<'_>, id: &str) -> Reply {
@@ -49,7 +54,10 @@ pub(super) async fn track(call: &Call<'_>, id: &str) -> Reply {
 }
 
 pub(super) async fn album_tracks(call: &Call<'_>, id: &str) -> Reply {
-    Ok(Answer::Entity(tracks_on(call, release_id(id)?, call.limit()?, call.offset()?).await?))
+    let id = release_id(id)?;
+    let found = call.house.catalog.release(id).await.map_err(|error| failed(&error))?;
+    found.ok_or_else(|| no_such("album"))?;
+    Ok(Answer::Entity(tracks_on(call, id, call.limit()?, call.offset()?).await?))
 }
 
 async fn tracks_on(call: &Call<'_>, id: ReleaseId, limit: u64, offset: u64) -> Result<Value, Problem> {
@@ -110,7 +118,9 @@ pub(super) async fn tracks(call: &Call<'_>) -> Reply {
 }
 
 pub(super) async fn top_tracks(call: &Call<'_>, id: &str) -> Reply {
-    let list = TrackList::OfArtist(artist_id(id)?);
+    let id = artist_id(id)?;
+    the_artist(call, id).await?;
+    let list = TrackList::OfArtist(id);
     let page = call.house.catalog.list_tracks(&list, &At::Offset(0), TOP_TRACKS).await;
     let page = page.map_err(|error| failed(&error))?;
     let tracks: Vec<_> = page.items.iter().map(|track| shapes::track(track)).collect();
@@ -132,6 +142,7 @@ pub(super) async fn albums(call: &Call<'_>) -> Reply {
 
 pub(super) async fn albums_of(call: &Call<'_>, id: &str) -> Reply {
     let id = artist_id(id)?;
+    the_artist(call, id).await?;
     let groups = call.params.text("include_groups");
     let kind = match groups {
         Some("album") => Some(ReleaseKind::Album),

@@ -1,6 +1,6 @@
 //! Playlists: lists of tracks that an account keeps.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use needledrop_core::{AccountId, PlaylistId, Problem, TrackId};
 use needledrop_playback::{Caller, Scope};
@@ -108,20 +108,20 @@ pub(super) async fn create(call: &Call<'_>, caller: &Caller) -> Reply {
         let change = Change { name: None, about: Some(about), is_public: Some(said.public) };
         made = lists.rename(owner, id, change, call.now).await.map_err(|error| problem(&error))?;
     }
-    created(whole(&made, caller, Vec::new()))
+    created(beginning(&made, caller, Vec::new(), 0))
 }
 
-/// `GET /v1/playlists/{id}`: with all its items, which a page of the largest size holds.
+/// `GET /v1/playlists/{id}`: with its first items. A list of the largest size is megabytes of text: it comes by pages.
 pub(super) async fn one(call: &Call<'_>, caller: &Caller, id: &str) -> Reply {
     let found = read(call, caller, id).await?;
-    Ok(Answer::Entity(whole(&found.playlist, caller, shown(call, &found.items).await?)))
+    let first = &found.items[..found.items.len().min(PAGE_MAX as usize)];
+    Ok(Answer::Entity(beginning(&found.playlist, caller, shown(call, first).await?, found.items.len() as u64)))
 }
 
-/// A list with all its items.
-fn whole(list: &Playlist, caller: &Caller, items: Vec<Value>) -> Value {
+/// A list with its first page of so many items.
+fn beginning(list: &Playlist, caller: &Caller, items: Vec<Value>, total: u64) -> Value {
     let mut shape = shape(list, caller);
-    let total = items.len() as u64;
-    let listed = Listed { href: &format!("/v1/playlists/{}/items", list.id), limit: total.max(1), offset: 0, total };
+    let listed = Listed { href: &format!("/v1/playlists/{}/items", list.id), limit: PAGE_MAX, offset: 0, total };
     let page = listed.page(items);
     shape["items"] = page.clone();
     shape["tracks"] = page;
@@ -229,14 +229,17 @@ pub(super) async fn remove(call: &Call<'_>, caller: &Caller, id: &str) -> Reply 
     if said.snapshot_id.as_deref().map(revision).transpose()?.is_some_and(|base| base != known.playlist.revision) {
         return Err(problem(&Error::Conflict));
     }
+    let mut places: HashMap<TrackId, Vec<usize>> = HashMap::new();
+    for (place, item) in known.items.iter().enumerate() {
+        places.entry(item.track).or_default().push(place);
+    }
     let mut going = HashSet::new();
     for wish in &said.items {
-        let track = track(&wish.uri)?;
-        let is_meant = |place: usize| {
-            wish.positions.as_ref().is_none_or(|places| places.iter().any(|named| named.0 == place as u64))
-        };
-        let items = known.items.iter().enumerate().filter(|(place, item)| item.track == track && is_meant(*place));
-        going.extend(items.map(|(_, item)| item.id));
+        let places = places.get(&track(&wish.uri)?).map_or(&[][..], Vec::as_slice);
+        let named: Option<HashSet<usize>> =
+            wish.positions.as_ref().map(|named| named.iter().map(|named| place(*named)).collect());
+        let meant = places.iter().filter(|at| named.as_ref().is_none_or(|named| named.contains(at)));
+        going.extend(meant.map(|at| known.items[*at].id));
     }
     let going: Vec<_> = going.into_iter().collect();
     let changed = call.house.playlists.remove(owner, id, &going, Some(known.playlist.revision), call.now).await;

@@ -3,6 +3,8 @@
 /** Answers kept, and for how long: the library changes rarely, and a list that is a minute old is still a list. */
 const MEMORY_ANSWERS_MAX = 80;
 const MEMORY_MS = 60_000;
+/** Pages of one list that are asked for at once. */
+const PAGES_AT_ONCE = 4;
 
 /** A failure in words that can be shown; `status` is 0 where there was no answer at all. */
 export class Refused extends Error {
@@ -68,6 +70,17 @@ export async function get(path, { fresh = false, signal } = {}) {
   memory.set(path, { value, at: performance.now() });
   if (memory.size > MEMORY_ANSWERS_MAX) memory.delete(memory.keys().next().value);
   return value;
+}
+
+/** The pages of a list behind its first, some at a time. @param {{items: unknown[], total: number}} first */
+export async function following(path, first) {
+  const size = first?.items?.length ?? 0;
+  const pages = [];
+  for (let at = size; size > 0 && at < first.total; at += size * PAGES_AT_ONCE) {
+    const offsets = Array.from({ length: PAGES_AT_ONCE }, (_, n) => at + n * size).filter((offset) => offset < first.total);
+    pages.push(...(await Promise.all(offsets.map((offset) => get(withQuery(path, { limit: size, offset }))))));
+  }
+  return pages;
 }
 
 /** Like `get`, but null where the server has no such service. */

@@ -24,7 +24,7 @@ export async function playlist(app, { id }) {
   const path = `/v1/playlists/${api.segment(id)}`;
   const raw = await api.get(path);
   const list = model.playlist(raw);
-  const tracks = model.entries(raw);
+  const tracks = [...model.entries(raw), ...(await api.following(`${path}/items`, raw.items)).flatMap((page) => model.entries({ items: page }))];
   const facts = [list.owner, count(tracks.length, "track"), tracks.length ? length(tracks.reduce((sum, t) => sum + t.durationMs, 0)) : ""].filter(Boolean).join(" · ");
 
   const attempt = async (act, words) => {
