@@ -3,6 +3,7 @@
 
 mod backends;
 mod beside;
+mod catalog;
 mod doors;
 mod floor;
 mod machine;
@@ -31,6 +32,8 @@ enum Command {
     Backends(backends::Args),
     /// Our edge beside nginx with slice and proxy_cache
     Beside(beside::Args),
+    /// A million tracks: loading them, and calls to them at fixed rates, on SQLite and PostgreSQL
+    Catalog(catalog::Args),
     /// What an answer, a connection and a listener cost: our edge, nginx and Caddy over TLS and QUIC
     Doors(doors::Args),
     /// The least that a server on our libraries can do, to be measured beside the doors
@@ -50,6 +53,7 @@ fn main() -> std::process::ExitCode {
     let done = match Cli::parse().command {
         Command::Backends(args) => backends::run(&args).map_err(|error| error.to_string()),
         Command::Beside(args) => beside::run(&args).map_err(|error| error.to_string()),
+        Command::Catalog(args) => catalog::run(&args).map_err(|error| error.to_string()),
         Command::Doors(args) => doors::run(&args),
         Command::Floor(args) => floor::run(&args),
         Command::Overhead(args) => overhead::run(&args),

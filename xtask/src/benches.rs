@@ -15,6 +15,15 @@ pub fn beside(tally: &mut Tally, args: &[String]) {
     }
 }
 
+/// A million tracks on SQLite and PostgreSQL: loading them, and calls to them at fixed rates.
+pub fn catalog(tally: &mut Tally, args: &[String]) {
+    let found = tally.step("catalog: PostgreSQL", || tools::ensure_one(tools::POSTGRES, "postgresql-15"));
+    if found && build(tally) {
+        let out = tools::root().join("bench/results/catalog.md");
+        tally.step("catalog: run", || run(&["catalog", "--out", &out.to_string_lossy()], args));
+    }
+}
+
 /// From tap to sound: our edge, nginx and Caddy over emulated links.
 pub fn start(tally: &mut Tally, args: &[String]) {
     let found = tally.step("start: nginx and Caddy", || {

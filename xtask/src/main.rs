@@ -69,6 +69,13 @@ const RECIPES: &[Recipe] = &[
         run: benches::beside,
     },
     Recipe {
+        name: "catalog",
+        about: "a million tracks on SQLite and PostgreSQL: loading them, and calls to them at fixed rates",
+        more: "Builds in release; further arguments go to `needledrop-bench catalog`.\n\
+               Writes bench/results/catalog.md.",
+        run: benches::catalog,
+    },
+    Recipe {
         name: "start",
         about: "from tap to sound: our edge, nginx and Caddy, by protocol, connection, round trip and loss",
         more: "Builds in release, needs root for the emulated links; further arguments go to `needledrop-bench start`.\n\

@@ -29,7 +29,7 @@ const DEBIAN: &[(&str, &str)] = &[
 ];
 
 /// Where Debian 12 keeps the server's programs; tests start clusters of their own with them.
-const POSTGRES: &str = "/usr/lib/postgresql/15/bin/postgres";
+pub const POSTGRES: &str = "/usr/lib/postgresql/15/bin/postgres";
 
 /// What goes into the virtual environment: a QUIC client that nobody here wrote, HTTP/2 framing and single frames, the
 /// reader of metrics that scrapers agree with, two judges of answers that know the standards, one that makes up
