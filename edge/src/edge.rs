@@ -46,6 +46,28 @@ struct Admitted {
     url: Option<SignedUrl>,
 }
 
+/// How the object of a request became known.
+#[derive(Clone, Copy)]
+struct Opening {
+    /// Upstream was asked for this request, rather than for somebody else's.
+    first: bool,
+    /// The answer that made the object known brought its first blocks: none of them was here before.
+    brought_blocks: bool,
+    stale: Option<StaleUse>,
+}
+
+impl Opening {
+    /// What of the range was in the cache when the request came. What is here now may have come since: a fill is as fast
+    /// as the request that waits for it.
+    fn presence(self, now: Presence) -> Presence {
+        match (self.brought_blocks, self.first, now) {
+            (true, true, _) | (_, true, Presence::Flying) => Presence::None,
+            (true, false, Presence::All | Presence::Some) => Presence::Flying,
+            _ => now,
+        }
+    }
+}
+
 impl Edge {
     /// An edge over a shelf. `keys` may be exchanged at any time: each request looks once.
     pub fn new(name: String, keys: Arc<ArcSwap<Keyring>>, public: Vec<String>, shelf: Arc<Shelf>) -> Self {
@@ -111,7 +133,8 @@ impl Edge {
             let Opened::Object { object, hold, first, stale } = opened else {
                 return self.relay(request, &admitted.chain, &admitted.path, started).await;
             };
-            let served = self.serve(request, &admitted, object, &conditions, (first, stale), now, started).await;
+            let opening = Opening { first, brought_blocks: hold.is_some(), stale };
+            let served = self.serve(request, &admitted, object, &conditions, opening, now, started).await;
             drop(hold);
             match served {
                 Err(FillError::Changed) => {}
@@ -162,15 +185,16 @@ impl Edge {
         admitted: &Admitted,
         object: Arc<Object>,
         conditions: &Conditions<'_>,
-        (first, stale): (bool, Option<StaleUse>),
+        opening: Opening,
         now: UnixSeconds,
         started: Instant,
     ) -> Result<Response<Body>, FillError> {
         let outcome = decide(conditions, object.len, &object.validators, now);
-        let presence = match self.presence(&object, &outcome) {
-            // On its way because of us.
-            Presence::Flying if first => Presence::None,
-            presence => presence,
+        let presence = match outcome {
+            Outcome::Full | Outcome::Partial(_) | Outcome::Multipart(_) => {
+                opening.presence(self.presence(&object, &outcome))
+            }
+            _ => Presence::All,
         };
         let mut answer = answer(conditions.method, &outcome, object.len, &object.content_type, &object.validators);
         let segments = std::mem::take(&mut answer.body);
@@ -184,7 +208,8 @@ impl Edge {
         // still has a status code.
         let piece = reader.next().await.transpose()?;
         let took_ms = started.elapsed().as_secs_f64() * 1e3;
-        let story = Story { edge: &self.name, presence, prefetched: reader.is_prefetched(), stale, took_ms };
+        let (stale, prefetched) = (opening.stale, reader.is_prefetched());
+        let story = Story { edge: &self.name, presence, prefetched, stale, took_ms };
         let mut response = respond::answered(&answer, &object, admitted.lifetime, now, &story);
         *response.body_mut() = body(piece, reader, length);
         response.extensions_mut().insert(seen);
@@ -349,5 +374,23 @@ impl Fields {
         let [range, if_range, if_match, if_none_match, if_modified_since, if_unmodified_since] =
             self.0.each_ref().map(Option::as_deref);
         Conditions { method, range, if_range, if_match, if_none_match, if_modified_since, if_unmodified_since }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_for_a_request_was_not_here_before_it() {
+        let seen = |brought_blocks, first| {
+            let opening = Opening { first, brought_blocks, stale: None };
+            [Presence::All, Presence::Some, Presence::Flying, Presence::None].map(|now| opening.presence(now))
+        };
+        assert_eq!(seen(true, true), [Presence::None; 4], "ours, however fast");
+        let flying = Presence::Flying;
+        assert_eq!(seen(true, false), [flying, flying, flying, Presence::None], "fetched for somebody else");
+        assert_eq!(seen(false, true), [Presence::All, Presence::Some, Presence::None, Presence::None], "revalidated");
+        assert_eq!(seen(false, false), [Presence::All, Presence::Some, flying, Presence::None], "known before");
     }
 }
