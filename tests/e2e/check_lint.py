@@ -22,6 +22,8 @@ ACCEPTED = {
     "STATUS_BAD_REQUEST": "about the request, which is as it is meant to be",
     "CSP_HTTP_URI": "a page that came over plain HTTP may play an episode whose publisher has it over plain HTTP only",
 }
+# For the tag of the last answer from this door: links in it, and so its tag, depend on the address that was asked.
+LAST_TAG = object()
 # The kinds of answers in which they are accepted.
 ONLY_IN = {
     "PARTIAL_WITHOUT_RANGE": {"two ranges"},
@@ -105,8 +107,7 @@ def kinds(up):
     if "etag" in page:
         yield "page not modified", "GET", "/", [("If-None-Match", page["etag"])], 304
     yield "list of tracks", "GET", "/v1/tracks", mine, 200
-    tag = dict(whole(up, "/v1/tracks", mine)[1])["etag"]
-    yield "list of tracks not modified", "GET", "/v1/tracks", [*mine, ("If-None-Match", tag)], 304
+    yield "list of tracks not modified", "GET", "/v1/tracks", [*mine, ("If-None-Match", LAST_TAG)], 304
     yield "a shelf", "GET", "/v1/browse/home", mine, 200
     yield "a search", "GET", "/v1/search?q=song", mine, 200
     yield "where to stream", "GET", f"/v1/tracks/{track['id']}/stream", mine, 200
@@ -141,12 +142,14 @@ def answers_are_clean_to_httplint(world):
     }
     wanted, wrong, seen = list(kinds(up)), [], 0
     for name, (version, connect) in doors.items():
-        connection = connect()
+        connection, tags = connect(), {}
         for kind, method, target, fields, status in wanted:
             if status == 414 and name == "h3":
                 # aioquic cannot write a field of this length.
                 continue
+            fields = [(field, tags[target] if value is LAST_TAG else value) for field, value in fields]
             answer = connection.request(method, target, fields)
+            tags[target] = dict(answer[1]).get("etag")
             seen += 1
             if answer[0] != status:
                 wrong.append(f"{kind} over {name}: status {answer[0]}, not {status}")
