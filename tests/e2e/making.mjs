@@ -1,13 +1,15 @@
 // Watches the player while music is taken in, and prints one line of JSON about what it showed.
 //
-// node making.mjs BASE_URL OUTPUT_FOLDER; see check_ingest.py.
+// node making.mjs OUTPUT_FOLDER; see check_ingest.py. The browser is started before there is anything to see, since its
+// first start can take longer than all the work: `ready` is printed then, and the player's address read from standard input.
 
 import { createRequire } from "node:module";
+import { createInterface } from "node:readline/promises";
 
 const require = createRequire(`${process.env.MODULES ?? process.cwd()}/`);
 const { chromium } = require("playwright-core");
 
-const [base, out] = process.argv.slice(2);
+const [out] = process.argv.slice(2);
 const ARGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--mute-audio"];
 const LIMIT_MS = 220_000;
 
@@ -17,6 +19,11 @@ const add = (list, value) => value !== null && value !== undefined && list.at(-1
 
 async function main() {
   const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage();
+  await page.goto("about:blank");
+  console.log("ready");
+  const lines = createInterface({ input: process.stdin });
+  const base = await lines[Symbol.asyncIterator]().next().then(({ value }) => value);
+  lines.close();
   page.on("console", (m) => ["error", "warning"].includes(m.type()) && !/\/v1\/me$/.test(m.location().url) && said.errors.push(m.text()));
   page.on("pageerror", (e) => said.errors.push(String(e)));
   await page.goto(base);
