@@ -82,6 +82,14 @@ fn digits_of<const N: usize>(mut number: u128) -> [u8; N] {
     digits
 }
 
+/// The number that these digits write, if it has 128 bits at most.
+fn number_of(digits: &[u8]) -> Option<u128> {
+    digits.iter().try_fold(0_u128, |number, digit| {
+        let value = ALPHABET.iter().position(|known| known == digit)?;
+        number.checked_mul(62)?.checked_add(value as u128)
+    })
+}
+
 fn ascii(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("identifiers hold base62 characters only")
 }
@@ -149,6 +157,11 @@ macro_rules! id_128 {
             /// The 22 characters.
             pub fn as_str(&self) -> &str {
                 ascii(&self.0)
+            }
+
+            /// The bytes it was made of; None for characters that 16 bytes do not give, which nobody has made.
+            pub fn to_bytes(&self) -> Option<[u8; 16]> {
+                number_of(&self.0).map(u128::to_be_bytes)
             }
         }
 

@@ -17,6 +17,7 @@ pub mod hasher;
 pub mod limits;
 pub mod oauth;
 pub mod password;
+pub mod play_id;
 pub mod plays;
 pub mod quality;
 pub mod queue;

@@ -25,6 +25,8 @@ pub enum Purpose {
     Pseudonym,
     /// Places in the tables that slow down guessing.
     Throttle,
+    /// Whose a playback id is.
+    Play,
 }
 
 impl Purpose {
@@ -34,6 +36,7 @@ impl Purpose {
             Purpose::AppPassword => b"needledrop app-password 1\0",
             Purpose::Pseudonym => b"needledrop pseudonym 1\0",
             Purpose::Throttle => b"needledrop throttle 1\0",
+            Purpose::Play => b"needledrop play 1\0",
         }
     }
 }

@@ -105,6 +105,10 @@ pub(super) async fn report(call: &Call<'_>, caller: &Caller) -> Reply {
     let house = call.house;
     let track = house.catalog.track(heard.track).await.map_err(|error| failed(&error))?;
     let track = track.ok_or_else(|| no_such("track"))?;
+    if !house.playback.was_granted(caller, track.id, heard.playback_id) {
+        let said = Problem::new("no-such-play", "This play was not granted to you", 422);
+        return Err(said.with_detail("Send the playback_id that the track's /stream gave, and the same track"));
+    }
     if is_play(intervals, track.duration_ms) {
         house.count(&track, heard.playback_id).await.map_err(|error| failed(&error))?;
     }

@@ -7,6 +7,7 @@ use crate::account::DisplayName;
 use crate::caller::Caller;
 use crate::devices::{Device, SEEN_WRITTEN_EVERY_SECONDS};
 use crate::grant::{Asked, Edge, Grant, Listener, TrackFacts, decide, grant};
+use crate::play_id;
 use crate::plays::{PlayKey, Start};
 use crate::queue::{Queue, UnixMs};
 use crate::scope::Scope;
@@ -56,11 +57,17 @@ impl Playback {
         {
             locked(&self.plays).remember(key.clone(), play, now);
         }
-        let settled = locked(&self.plays).settle(&key, start, now, random()?);
+        let fresh = play_id::bytes(&self.key, key.account, key.track, random()?);
+        let settled = locked(&self.plays).settle(&key, start, now, fresh);
         if settled.is_news {
             self.writer.play(key, Some(settled.play)).await;
         }
         Ok(settled.play.id)
+    }
+
+    /// Whether this playback id was granted to the caller's account for this track, whenever that was.
+    pub fn was_granted(&self, caller: &Caller, track: TrackId, play: PlaybackId) -> bool {
+        play_id::is_of(&self.key, caller.account().id, track, play)
     }
 
     /// A client that reports no more than that a track was heard says so, at half time or at the end. The play it
