@@ -93,13 +93,25 @@ impl Waiting {
     fn write_to(&self, mut sink: impl Write) {
         let mut room = Vec::new();
         while let Some((text, lost)) = self.take(room) {
-            let _ = sink.write_all(&text);
+            parts(&text).for_each(|part| drop(sink.write_all(part)));
             if lost > 0 {
                 let _ = writeln!(sink, "{lost} lines of the access log are lost: nothing reads them fast enough");
             }
             room = text;
         }
     }
+}
+
+/// Whole lines, some at a time: standard error is locked while it is written to, and a warning of a reactor's thread must
+/// not wait until a slow reader has taken megabytes.
+fn parts(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let most = text.len().min(ENOUGH_BYTES);
+        let end = text[..most].iter().rposition(|byte| *byte == b'\n').map_or(most, |line_end| line_end + 1);
+        let (part, rest) = text.split_at_checked(end).filter(|(part, _)| !part.is_empty())?;
+        text = rest;
+        Some(part)
+    })
 }
 
 /// Keeps the thread that writes.
@@ -165,6 +177,18 @@ impl Write for Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn much_is_written_in_parts_of_whole_lines() {
+        let line = [&[b'x'; 99][..], b"\n"].concat();
+        let text = line.repeat(3 * ENOUGH_BYTES / line.len());
+        let all: Vec<&[u8]> = parts(&text).collect();
+        assert_eq!(all.concat(), text);
+        assert!(all.len() >= 3 && all.iter().all(|part| part.len() <= ENOUGH_BYTES && part.ends_with(b"\n")));
+        let endless = vec![b'x'; 2 * ENOUGH_BYTES + 1];
+        assert_eq!(parts(&endless).map(<[u8]>::len).collect::<Vec<_>>(), [ENOUGH_BYTES, ENOUGH_BYTES, 1]);
+        assert_eq!(parts(b"").count(), 0);
+    }
 
     #[derive(Clone, Default)]
     struct Sink(Arc<Mutex<Vec<Vec<u8>>>>);
