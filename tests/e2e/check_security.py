@@ -18,7 +18,7 @@ import time
 import urllib.parse
 import xml.etree.ElementTree
 
-from check_player import administrator, music
+from check_player import administrator, music, of_subsonic
 from harness import Up, check, cover, environment, expect, get, run
 
 GATEWAY = pathlib.Path(__file__).resolve().parents[2] / "gateway/src"
@@ -514,6 +514,19 @@ def nobody_reaches_what_is_another_s(world):
     up.call("PUT", "/v1/me/queue", {"items": items[3:5], "index": 0, "position_ms": 7, "changed": now + 1})
     expect(up.call("GET", "/v1/me/queue", token=up.admin)["items"] == items[:3], "another's queue took the place of mine")
     expect(up.call("GET", "/v1/me/queue")["items"] == items[3:5], "the queue of another is shown")
+
+    # Plays: what was granted to another, for another track or to nobody counts nothing; what was granted counts once.
+    heard = lambda play, track: {"playback_id": play, "track": track, "intervals": [[0, 120_000]], "ended": False}
+    mine, opener = up.stream(items[5])["playback_id"], up.call("POST", "/v1/me/credentials", {"kind": "api-key", "client": "counts"}, token=up.admin)["secret"]
+    count = lambda: of_subsonic(up, "getSong", id=items[5], apiKey=opener)["song"].get("playCount", 0)
+    plays = count()
+    for token, body in ((up.admin, heard(mine, items[5])), (up.token, heard(mine, items[6])), (up.token, heard(mine[::-1], items[5])), (up.token, heard("a" * 22, items[5]))):
+        status, text = up.ask("POST", "/v1/plays", body, token=token)
+        expect(status == 422 and "no-such-play" in text, f"a play that nobody was granted: {status} {text[:200]}")
+    expect(count() == plays, "a play that nobody was granted counts")
+    for _ in range(2):
+        up.call("POST", "/v1/plays", heard(mine, items[5]))
+    expect(count() == plays + 1, f"a play counts {count() - plays} times")
 
     # Credentials: the demo account manages none, an app password and a key manage none, and nobody revokes another's.
     key = up.call("POST", "/v1/me/credentials", {"kind": "api-key", "client": "a key"}, token=up.admin)

@@ -610,6 +610,7 @@ pub static ROUTES: &[Route] = &[
         "Tell what was heard of a play",
         May(Scope::Streaming, |call, caller| Box::pin(plays::report(call, caller))),
     )
+    .about("The `playback_id` is one that the track's `/stream` gave this account; any other is answered 422, and counts nothing.")
     .takes("Heard")
     .refuses(&[404]),
     // --- the edges, for operators ------------------------------------------------------------------------------------
