@@ -1,16 +1,14 @@
-//! One connection: the protocol's state behind a lock, a task that drives it, and what streams and requests may ask of
-//! it.
+//! One connection: the protocol's state behind a lock, and what streams and requests may ask of it.
 //!
-//! The endpoint brings datagrams in (`heed`), requests read and write through `stream.rs`, and either wakes the driver,
-//! which alone sends. A turn of the driver is bounded, so that one connection with much to send does not hold up the
-//! others. A panic in a turn, or over a datagram, ends this connection and no other.
+//! The endpoint brings datagrams in (`heed`), requests read and write through `stream.rs`, and either wakes the driver
+//! (`driver.rs`), which alone sends. A panic over a datagram ends this connection and no other.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
-use std::future::{Future, poll_fn};
+mod driver;
+mod waiters;
+
+use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -18,11 +16,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use quinn_proto::{
-    ConnectionError, ConnectionEvent, ConnectionHandle, Dir, EndpointEvent, Event, ReadError, StreamEvent, StreamId,
-    Transmit, VarInt, WriteError, Written,
+    ConnectionError, ConnectionEvent, ConnectionHandle, Dir, Event, ReadError, StreamId, Transmit, VarInt, WriteError,
+    Written,
 };
 use rustls::pki_types::CertificateDer;
-use tokio::time::Sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::early::Early;
@@ -30,20 +27,12 @@ use super::endpoint::Endpoint;
 use super::flight;
 use super::priority::{Beyond, Priorities, Priority};
 use super::session::Handshake;
-use super::whereabouts::{Leave, Path, Whereabouts};
+use super::whereabouts::{Path, Whereabouts};
+pub(super) use driver::Driver;
+use waiters::Waiters;
 
-/// Datagrams of one turn: two full batches.
-const DATAGRAMS_PER_TURN: usize = 80;
-/// Of the first bytes each batch is this small, because the controller (`flight.rs`) counts whole batches.
-const FIRST_SEGMENTS: usize = 10;
-const FIRST_BYTES: u64 = 128 * 1024;
 /// Bytes handed out by one read. A request head is smaller.
 const READ_BYTES: usize = 16 * 1024;
-
-thread_local! {
-    /// Where packets are made; sent or copied before the next one.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// A handle of a connection. Ends only when it is closed, by us, the peer or the idle limit.
 #[derive(Clone)]
@@ -70,11 +59,7 @@ struct Inner {
     sent_bytes: u64,
     whereabouts: Whereabouts,
     send_window: u64,
-    accepting: [Option<Waker>; 2],
-    opening: [Option<Waker>; 2],
-    readers: HashMap<StreamId, Waker>,
-    writers: HashMap<StreamId, Waker>,
-    finishers: HashMap<StreamId, Waker>,
+    waiters: Waiters,
     priorities: Priorities,
 }
 
@@ -108,11 +93,7 @@ impl Connection {
             unsent: None,
             sent_bytes: 0,
             send_window: u64::MAX,
-            accepting: [None, None],
-            opening: [None, None],
-            readers: HashMap::new(),
-            writers: HashMap::new(),
-            finishers: HashMap::new(),
+            waiters: Waiters::default(),
             priorities: Priorities::default(),
         };
         Self(Arc::new(Shared {
@@ -241,7 +222,7 @@ impl Connection {
         if let Some(error) = &inner.error {
             return Poll::Ready(Err(error.clone()));
         }
-        inner.accepting[dir as usize] = Some(cx.waker().clone());
+        inner.waiters.accept(dir, cx);
         Poll::Pending
     }
 
@@ -258,7 +239,7 @@ impl Connection {
             }
             return Poll::Ready(Ok(id));
         }
-        inner.opening[dir as usize] = Some(cx.waker().clone());
+        inner.waiters.open(dir, cx);
         Poll::Pending
     }
 
@@ -277,7 +258,7 @@ impl Connection {
             Err(ReadError::Blocked) => match &inner.error {
                 Some(error) => Err(Broken::Lost(error.clone())),
                 None => {
-                    inner.readers.insert(id, cx.waker().clone());
+                    inner.waiters.read(id, cx);
                     return Poll::Pending;
                 }
             },
@@ -291,7 +272,7 @@ impl Connection {
 
     pub(super) fn stop(&self, id: StreamId, code: VarInt) {
         let mut inner = self.lock();
-        inner.readers.remove(&id);
+        inner.waiters.forget_reader(id);
         // An error says that the peer has already finished, which is as good.
         let is_news = inner.proto.recv_stream(id).stop(code).is_ok();
         drop(inner);
@@ -331,7 +312,7 @@ impl Connection {
             Err(WriteError::Stopped(code)) => Err(Broken::ByPeer(code)),
             Err(WriteError::ClosedStream) => Err(Broken::Closed),
             Err(WriteError::Blocked) => {
-                inner.writers.insert(id, cx.waker().clone());
+                inner.waiters.write(id, cx);
                 return Poll::Pending;
             }
         };
@@ -376,7 +357,7 @@ impl Connection {
             (Ok(Some(code)), _) => Poll::Ready(Err(Broken::ByPeer(code))),
             (Ok(None), Some(error)) => Poll::Ready(Err(Broken::Lost(error.clone()))),
             (Ok(None), None) => {
-                inner.finishers.insert(id, cx.waker().clone());
+                inner.waiters.finish(id, cx);
                 Poll::Pending
             }
         }
@@ -385,8 +366,7 @@ impl Connection {
     /// Breaks a stream off; one that the peer stopped with the peer's own code (RFC 9000 3.5).
     pub(super) fn reset(&self, id: StreamId, code: VarInt) {
         let mut inner = self.lock();
-        inner.writers.remove(&id);
-        inner.finishers.remove(&id);
+        inner.waiters.forget_writer(id);
         let mut stream = inner.proto.send_stream(id);
         let code = stream.stopped().ok().flatten().unwrap_or(code);
         let is_news = stream.reset(code).is_ok();
@@ -429,106 +409,9 @@ impl Connection {
             self.lock().priorities.close(id.index());
         }
     }
-
-    fn turn(&self) -> Turn {
-        let now = Instant::now();
-        let mut events = Vec::new();
-        let turn = SCRATCH.with_borrow_mut(|scratch| self.lock().turn(&self.0, now, scratch, &mut events));
-        let (mut turn, woken) = turn;
-        woken.into_iter().for_each(Waker::wake);
-        for event in events {
-            let is_last = event.is_drained();
-            let answer = self.0.endpoint.heed(self.0.handle, event);
-            if is_last {
-                return Turn::Drained;
-            }
-            if let Some(answer) = answer {
-                self.lock().proto.handle_event(answer);
-                turn = Turn::More;
-            }
-        }
-        turn
-    }
-}
-
-/// What a turn leaves.
-enum Turn {
-    /// Others first, then more.
-    More,
-    /// The socket has no room.
-    Full,
-    /// Nothing before this instant.
-    Until(Option<Instant>),
-    Drained,
 }
 
 impl Inner {
-    fn turn(
-        &mut self,
-        shared: &Shared,
-        now: Instant,
-        scratch: &mut Vec<u8>,
-        events: &mut Vec<EndpointEvent>,
-    ) -> (Turn, Vec<Waker>) {
-        if self.proto.poll_timeout().is_some_and(|at| at <= now) {
-            self.proto.handle_timeout(now);
-            self.whereabouts.look(&self.proto, now);
-        }
-        let sent = self.send(&shared.endpoint, now, scratch);
-        events.extend(std::iter::from_fn(|| self.proto.poll_endpoint_events()));
-        let mut woken = Vec::new();
-        while let Some(event) = self.proto.poll() {
-            self.tell(event, shared, &mut woken);
-        }
-        let turn = match sent {
-            None => Turn::Until(self.proto.poll_timeout()),
-            Some(Turn::Until(held)) => Turn::Until([held, self.proto.poll_timeout()].into_iter().flatten().min()),
-            Some(turn) => turn,
-        };
-        (turn, woken)
-    }
-
-    /// Sends until there is nothing to send, no room, or it was enough for one turn.
-    fn send(&mut self, endpoint: &Endpoint, now: Instant, scratch: &mut Vec<u8>) -> Option<Turn> {
-        if let Some((transmit, contents)) = self.unsent.take()
-            && let Some(turn) = self.leave(endpoint, now, transmit, &contents)
-        {
-            return Some(turn);
-        }
-        let mut datagrams = 0;
-        while datagrams < DATAGRAMS_PER_TURN {
-            let segments = endpoint.socket.segments();
-            let segments = if self.sent_bytes < FIRST_BYTES { segments.min(FIRST_SEGMENTS) } else { segments };
-            scratch.clear();
-            let transmit = self.proto.poll_transmit(now, segments, scratch)?;
-            datagrams += transmit.segment_size.map_or(1, |segment| transmit.size.div_ceil(segment));
-            self.sent_bytes += transmit.size as u64;
-            if let Some(turn) = self.leave(endpoint, now, transmit, scratch) {
-                return Some(turn);
-            }
-        }
-        Some(Turn::More)
-    }
-
-    /// Sends a batch, or keeps it and says what to do next. What quinn would send to where the client only seems to be
-    /// waits until it may.
-    fn leave(&mut self, endpoint: &Endpoint, now: Instant, transmit: Transmit, contents: &[u8]) -> Option<Turn> {
-        let (to, bytes) = (transmit.destination, transmit.size as u64);
-        let turn = match self.whereabouts.may_leave(to, bytes, now) {
-            Leave::Now if endpoint.socket.try_send(&transmit, contents) => {
-                self.whereabouts.left(to, bytes);
-                return None;
-            }
-            Leave::Now => Turn::Full,
-            Leave::At(instant) => Turn::Until(Some(instant)),
-            Leave::Later => Turn::Until(None),
-            // Lost like any packet to somewhere else.
-            Leave::Never => return None,
-        };
-        self.unsent = Some((transmit, contents.to_vec()));
-        Some(turn)
-    }
-
     fn tell(&mut self, event: Event, shared: &Shared, woken: &mut Vec<Waker>) {
         match event {
             Event::Connected => {
@@ -540,15 +423,7 @@ impl Inner {
                 shared.gone.cancel();
                 shared.settled.cancel();
             }
-            Event::Stream(StreamEvent::Opened { dir }) => woken.extend(self.accepting[dir as usize].take()),
-            Event::Stream(StreamEvent::Available { dir }) => woken.extend(self.opening[dir as usize].take()),
-            Event::Stream(StreamEvent::Readable { id }) => woken.extend(self.readers.remove(&id)),
-            Event::Stream(StreamEvent::Writable { id }) => woken.extend(self.writers.remove(&id)),
-            Event::Stream(StreamEvent::Finished { id }) => woken.extend(self.finishers.remove(&id)),
-            Event::Stream(StreamEvent::Stopped { id, .. }) => {
-                woken.extend(self.writers.remove(&id));
-                woken.extend(self.finishers.remove(&id));
-            }
+            Event::Stream(event) => self.waiters.call(event, woken),
             Event::HandshakeDataReady | Event::DatagramReceived | Event::DatagramsUnblocked => {}
         }
     }
@@ -556,9 +431,7 @@ impl Inner {
     /// From now on everybody who asks gets this error; who waits is to be woken.
     fn lose(&mut self, error: ConnectionError) -> Vec<Waker> {
         self.error.get_or_insert(error);
-        let single = self.accepting.iter_mut().chain(&mut self.opening).filter_map(Option::take);
-        let streams = self.readers.drain().chain(self.writers.drain()).chain(self.finishers.drain());
-        single.chain(streams.map(|(_, waker)| waker)).collect()
+        self.waiters.all()
     }
 }
 
@@ -577,64 +450,5 @@ impl Path for quinn_proto::Connection {
 
     fn acked_bytes(&self) -> u64 {
         flight::acked_bytes(self.congestion_state())
-    }
-}
-
-/// The task of a connection: sends, keeps its timers, until the last packet is out of the way.
-pub(super) struct Driver {
-    connection: Connection,
-    timer: Pin<Box<Sleep>>,
-    room: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
-}
-
-impl Driver {
-    pub(super) fn new(connection: Connection) -> Self {
-        Self { connection, timer: Box::pin(tokio::time::sleep(Duration::ZERO)), room: None }
-    }
-
-    /// Whether the timer has come to this instant. It is moved only forwards in time when it has fired: most deadlines
-    /// are put off long before.
-    fn poll_until(&mut self, at: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        let at = tokio::time::Instant::from_std(at);
-        if self.timer.is_elapsed() || at < self.timer.deadline() {
-            self.timer.as_mut().reset(at);
-        }
-        self.timer.as_mut().poll(cx)
-    }
-}
-
-impl Future for Driver {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        this.connection.0.driver.register(cx.waker());
-        loop {
-            if let Some(room) = &mut this.room {
-                std::task::ready!(room.as_mut().poll(cx));
-                this.room = None;
-            }
-            let turn = catch_unwind(AssertUnwindSafe(|| this.connection.turn()));
-            match turn {
-                Ok(Turn::Drained) => return Poll::Ready(()),
-                Ok(Turn::Until(None)) => return Poll::Pending,
-                Ok(Turn::Until(Some(at))) => std::task::ready!(this.poll_until(at, cx)),
-                Ok(Turn::More) => {
-                    cx.waker().wake_by_ref();
-                    return Poll::Pending;
-                }
-                Ok(Turn::Full) => {
-                    let connection = this.connection.clone();
-                    this.room = Some(Box::pin(async move { connection.0.endpoint.socket.writable().await }));
-                }
-                Err(_) => {
-                    tracing::error!("a QUIC connection panicked and was dropped");
-                    this.connection.lose(ConnectionError::Reset);
-                    let shared = &this.connection.0;
-                    shared.endpoint.heed(shared.handle, EndpointEvent::drained());
-                    return Poll::Ready(());
-                }
-            }
-        }
     }
 }
