@@ -1,6 +1,8 @@
 //! The devices of an account: what it plays on, and when it was last seen there.
 
-use needledrop_core::UnixSeconds;
+use std::collections::BTreeMap;
+
+use needledrop_core::{AccountId, UnixSeconds};
 
 use crate::account::DisplayName;
 
@@ -20,6 +22,9 @@ pub struct Device {
     /// When it last asked for something.
     pub seen: UnixSeconds,
 }
+
+/// Devices of several accounts that were seen, each by its account and name.
+pub type Sightings = BTreeMap<(AccountId, DisplayName), Device>;
 
 /// What storage must do about a device that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! Writes that nobody waits for: which plays go on, and when tokens were last used. One task gathers them and writes
+//! Writes that nobody waits for: which plays go on, and when tokens and devices were last seen. One task gathers them and writes
 //! them in batches, so that a grant does not wait for a disk.
 //!
 //! A crash loses what is on its way, a fraction of a second of it. Then a listener who goes on with a play that was
@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use needledrop_core::{TokenId, UnixSeconds};
+use needledrop_core::{AccountId, TokenId, UnixSeconds};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::devices::{Device, Sightings};
 use crate::plays::{Play, PlayKey};
 use crate::store::Store;
 
@@ -33,6 +34,8 @@ pub enum Write {
     Play(PlayKey, Option<Play>),
     /// A token was used.
     Used(TokenId, UnixSeconds),
+    /// A device of an account was played on.
+    Seen(AccountId, Device),
     /// Say when everything before this is on disk.
     Flush(oneshot::Sender<()>),
 }
@@ -62,6 +65,11 @@ impl Writer {
         }
     }
 
+    /// Hands over a device that was seen; false where too many writes are on their way: the next sighting will do.
+    pub fn seen(&self, account: AccountId, device: Device) -> bool {
+        self.writes.try_send(Write::Seen(account, device)).is_ok()
+    }
+
     /// Returns when everything that was handed over is on disk or given up.
     pub async fn flush(&self) {
         let (done, flushed) = oneshot::channel();
@@ -82,6 +90,7 @@ impl Writer {
 struct Batch {
     plays: BTreeMap<PlayKey, Option<Play>>,
     uses: BTreeMap<TokenId, UnixSeconds>,
+    sightings: Sightings,
     flushes: Vec<oneshot::Sender<()>>,
 }
 
@@ -90,6 +99,7 @@ impl Batch {
         match write {
             Write::Play(key, play) => drop(self.plays.insert(key, play)),
             Write::Used(token, at) => drop(self.uses.insert(token, at)),
+            Write::Seen(account, device) => drop(self.sightings.insert((account, device.name.clone()), device)),
             Write::Flush(done) => self.flushes.push(done),
         }
     }
@@ -137,6 +147,9 @@ async fn write_once(store: &Store, batch: &Batch) -> Result<(), needledrop_datab
     }
     if !batch.uses.is_empty() {
         store.write_uses(&batch.uses).await?;
+    }
+    if !batch.sightings.is_empty() {
+        store.write_sightings(&batch.sightings).await?;
     }
     Ok(())
 }

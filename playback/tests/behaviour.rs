@@ -237,11 +237,14 @@ async fn the_later_queue_stands_whatever_comes_last_and_survives_a_restart() {
 #[tokio::test]
 async fn devices_are_bounded_and_the_last_seen_stay() {
     on_each(|database, _| async move {
-        let playback = open(database).await;
+        let (world, playback) = (World::default(), open(database).await);
         let ada = arrive(&playback, "ada").await;
         for n in 0..DEVICES_MAX as u64 + 3 {
-            playback.device_seen(&ada, text(&format!("device {n}")), NOW.plus(n)).await.unwrap();
+            let device = text(&format!("device {n}"));
+            let ask = Ask { device: Some(&device), ..world.ask(1) };
+            playback.grant(&ada, &ask, &world.edges(), NOW.plus(n)).await.unwrap();
         }
+        playback.flush().await;
         let devices = playback.devices(&ada).await.unwrap();
         assert_eq!(devices.len(), DEVICES_MAX);
         assert_eq!((devices[0].name.as_str(), devices[49].name.as_str()), ("device 52", "device 3"));

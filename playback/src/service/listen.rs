@@ -44,6 +44,7 @@ impl Playback {
         let account = caller.account();
         let decided = decide(account, &ask.track, &ask.asked, now)?;
         let client = ask.device.unwrap_or(caller.client()).clone();
+        self.device_seen(caller, &client, now);
         let key = PlayKey { account: account.id, client, track: ask.track.id };
         let playback = self.playback_id(key, ask.start, now).await?;
         let listener = Listener { account, pseudonym: pseudonym(&self.key, account.id, now), playback };
@@ -137,26 +138,19 @@ impl Playback {
         Ok(self.store.devices(caller.account().id).await?)
     }
 
-    /// The account's device of this name asked for something. Written at most every minute.
-    ///
-    /// # Errors
-    /// The database refuses.
-    pub async fn device_seen(&self, caller: &Caller, name: DisplayName, now: UnixSeconds) -> Result<(), Error> {
-        let account = caller.account().id;
-        let place = (account, name.clone());
+    /// The account plays on its device of this name. Written at most every minute, and not waited for.
+    fn device_seen(&self, caller: &Caller, name: &DisplayName, now: UnixSeconds) {
+        let place = (caller.account().id, name.clone());
         let fresh = |(client, seen): &(DisplayName, UnixSeconds)| {
             client == caller.client() && now.since(*seen) < SEEN_WRITTEN_EVERY_SECONDS
         };
         if locked(&self.sightings).get(&place).is_some_and(fresh) {
-            return Ok(());
+            return;
         }
-        let device = Device { name, client: caller.client().clone(), seen: now };
-        match self.store.device_seen(account, device).await {
-            Err(error) if error.is_foreign_key_violation() => return Err(Error::WrongCredential),
-            written => written?,
+        let device = Device { name: name.clone(), client: caller.client().clone(), seen: now };
+        if self.writer.seen(place.0, device) {
+            locked(&self.sightings).put(place, (caller.client().clone(), now));
         }
-        locked(&self.sightings).put(place, (caller.client().clone(), now));
-        Ok(())
     }
 
     /// Forgets a device.

@@ -6,7 +6,7 @@ use needledrop_database::{Error, Row, Transaction};
 use super::Store;
 use super::read::parsed;
 use crate::account::DisplayName;
-use crate::devices::{self, Device};
+use crate::devices::{self, Device, Sightings};
 
 impl Store {
     /// The devices of an account, the last seen first.
@@ -18,22 +18,16 @@ impl Store {
         known(&mut snapshot, account).await
     }
 
-    /// A device was seen: what [`devices::seen`] says becomes so.
+    /// Devices were seen: what [`devices::seen`] says of each becomes so, on the accounts that are still there.
     ///
     /// # Errors
-    /// The database refuses, or the account is gone (a foreign key).
-    pub async fn device_seen(&self, account: AccountId, device: Device) -> Result<(), Error> {
+    /// The database refuses.
+    pub async fn write_sightings(&self, sightings: &Sightings) -> Result<(), Error> {
         let mut transaction = self.database.transaction().await?;
         transaction.exclusive("playback devices").await?;
-        let Some(change) = devices::seen(&known(&mut transaction, account).await?, device) else { return Ok(()) };
-        for name in &change.forget {
-            forget(&mut transaction, account, name).await?;
+        for ((account, _), device) in sightings {
+            write(&mut transaction, *account, device.clone()).await?;
         }
-        let sql = "INSERT INTO account_devices (account, name, client, seen) VALUES ($1, $2, $3, $4) \
-                   ON CONFLICT (account, name) DO UPDATE SET client = excluded.client, seen = excluded.seen";
-        let Device { name, client, seen } = change.write;
-        let values = vec![account.as_str().into(), name.as_str().into(), client.as_str().into(), seen.0.into()];
-        transaction.execute(sql, values).await?;
         transaction.commit().await
     }
 
@@ -47,6 +41,19 @@ impl Store {
         transaction.commit().await?;
         Ok(forgotten == 1)
     }
+}
+
+async fn write(transaction: &mut Transaction, account: AccountId, device: Device) -> Result<(), Error> {
+    let Some(change) = devices::seen(&known(transaction, account).await?, device) else { return Ok(()) };
+    for name in &change.forget {
+        forget(transaction, account, name).await?;
+    }
+    let sql = "INSERT INTO account_devices (account, name, client, seen) \
+               SELECT id, CAST($2 AS TEXT), CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM accounts WHERE id = $1 \
+               ON CONFLICT (account, name) DO UPDATE SET client = excluded.client, seen = excluded.seen";
+    let Device { name, client, seen } = change.write;
+    let values = vec![account.as_str().into(), name.as_str().into(), client.as_str().into(), seen.0.into()];
+    transaction.execute(sql, values).await.map(drop)
 }
 
 async fn forget(transaction: &mut Transaction, account: AccountId, name: &DisplayName) -> Result<u64, Error> {
