@@ -563,6 +563,26 @@ async fn the_next_track_is_that_of_the_queue_or_of_the_album() {
 }
 
 #[tokio::test]
+async fn years_that_are_named_backwards_are_listed_backwards() {
+    let world = World::new().await;
+    let of = async |years: &str, page: &str| -> Vec<String> {
+        let mut said = world.json(&format!("getAlbumList2?type=byYear&{years}&{page}")).await;
+        let albums = said["albumList2"]["album"].take();
+        albums.as_array().into_iter().flatten().map(|album| album["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let (forwards, backwards) = ("fromYear=2000&toYear=2030", "fromYear=2030&toYear=2000");
+    let oldest_first = of(forwards, "size=10").await;
+    assert_eq!(oldest_first.len(), 2);
+    let newest_first: Vec<_> = oldest_first.iter().rev().cloned().collect();
+    assert_eq!(of(backwards, "size=10").await, newest_first);
+    assert_eq!(of(backwards, "size=1").await, newest_first[..1]);
+    assert_eq!(of(backwards, "size=10&offset=1").await, newest_first[1..]);
+    assert!(of(backwards, "size=10&offset=2").await.is_empty());
+    assert!(of("fromYear=2030&toYear=2025", "size=10").await.is_empty());
+    world.database.close().await;
+}
+
+#[tokio::test]
 async fn what_has_no_cover_has_a_picture() {
     let world = World::new().await;
     let without = Release { art: None, id: release_id(9), ..release(2) };

@@ -39,7 +39,8 @@ pub(super) async fn albums(call: &Call<'_>) -> Reply {
             call.params.required("toYear")?;
             let from = call.params.number("fromYear", YEAR_MAX, 0)? as u16;
             let to = call.params.number("toYear", YEAR_MAX, 0)? as u16;
-            ReleaseList::Years(from.min(to), from.max(to))
+            let releases = of_years_in_order(call, from, to, offset, size).await?;
+            return tree("albumList2", Element::new().many("album", shapes::albums(call, &releases).await?));
         }
         "byGenre" => ReleaseList::Genre(call.params.required("genre")?.to_owned()),
         "starred" | "highest" => return marked_albums(call, kind, offset, size).await,
@@ -48,6 +49,26 @@ pub(super) async fn albums(call: &Call<'_>) -> Reply {
     };
     let releases = call.releases(&list, offset, size).await?;
     tree("albumList2", Element::new().many("album", shapes::albums(call, &releases).await?))
+}
+
+/// Albums of years, the oldest first; the newest first where the later year is named first.
+async fn of_years_in_order(
+    call: &Call<'_>,
+    from: u16,
+    to: u16,
+    offset: u64,
+    size: usize,
+) -> Result<Vec<Arc<Release>>, Failure> {
+    let list = ReleaseList::Years(from.min(to), from.max(to));
+    if from <= to {
+        return call.releases(&list, offset, size).await;
+    }
+    let total = call.house.catalog.list_releases(&list, &At::Offset(0), 1).await?.total;
+    let end = total.saturating_sub(offset);
+    let first = end.saturating_sub(size as u64);
+    let mut releases = call.releases(&list, first, (end - first) as usize).await?;
+    releases.reverse();
+    Ok(releases)
 }
 
 async fn marked_albums(call: &Call<'_>, kind: &str, offset: u64, size: usize) -> Reply {
