@@ -314,6 +314,72 @@ async fn the_cache_never_serves_what_a_batch_changed() {
     .await;
 }
 
+#[tokio::test]
+async fn what_a_grant_needs_agrees_with_track_windows_and_release() {
+    on_each(|database, place| async move {
+        let catalog = Catalog::open(database).await.unwrap();
+        let window =
+            |from: u64| Window { territory: Some(Territory::parse("DE").unwrap()), from: Some(from), until: None };
+        let all = [release(1, 1), release(2, 1)].into_iter().chain((0..9).map(|n| track(n, 1, 1)));
+        catalog.apply(all.chain([track(50, 2, 1)]).collect()).await.unwrap();
+        let windows = vec![window(7), Window { territory: None, from: None, until: Some(9) }, window(3)];
+        catalog.apply(vec![Change::Windows { track: track_id(4), windows: windows.clone() }]).await.unwrap();
+        // Twice: read, and remembered.
+        for _ in 0..2 {
+            follow(&catalog, 1).await;
+            follow(&catalog, 2).await;
+            assert_eq!(catalog.playable(track_id(4)).await.unwrap().unwrap().windows, windows);
+            assert!(catalog.playable(track_id(70)).await.unwrap().is_none());
+        }
+        // What each kind of change does to what is remembered.
+        let mut moved = a_track(50, 1, 1);
+        (moved.disc_no, moved.track_no, moved.duration_ms) = (1, 5, 77);
+        let changes = [
+            Change::RemoveTrack { id: track_id(3) },
+            Change::Track(Box::new(moved)),
+            Change::Windows { track: track_id(4), windows: Vec::new() },
+            Change::Plays { track: track_id(5), added: 3 },
+            track(3, 2, 1),
+        ];
+        for change in changes {
+            catalog.apply(vec![change]).await.unwrap();
+            follow(&catalog, 1).await;
+            follow(&catalog, 2).await;
+        }
+        assert!(catalog.playable(track_id(4)).await.unwrap().unwrap().windows.is_empty());
+        // What another process changed is known a second later.
+        let other = Catalog::open(Database::open(&place).await.unwrap()).await.unwrap();
+        other.apply(vec![Change::RemoveTrack { id: track_id(50) }]).await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+        assert!(catalog.playable(track_id(50)).await.unwrap().is_none());
+        follow(&catalog, 1).await;
+    })
+    .await;
+}
+
+/// Walks a release from one track to the one that follows, which must be the order of its list, and asks for the list
+/// twice.
+async fn follow(catalog: &Catalog, release: u32) {
+    let list = TrackList::OnRelease(release_id(release));
+    let page = catalog.list_tracks(&list, &At::Offset(0), 100).await.unwrap();
+    assert_eq!(page, catalog.list_tracks(&list, &At::Offset(0), 100).await.unwrap());
+    let pieces = catalog.list_tracks(&list, &At::Offset(0), 2).await.unwrap();
+    assert_eq!((pieces.total, pieces.items.len()), (page.total, page.items.len().min(2)));
+    let mut next = match page.items.first() {
+        Some(first) => catalog.playable(first.id).await.unwrap(),
+        None => None,
+    };
+    for track in &page.items {
+        let playable = next.take().expect("the list goes on");
+        assert_eq!((playable.id, playable.rev, playable.duration_ms), (track.id, track.rev, track.duration_ms));
+        assert_eq!((&playable.renditions, playable.release), (&track.renditions, track.release.id));
+        assert_eq!(playable.windows, catalog.windows(track.id).await.unwrap());
+        next = catalog.following(&playable).await.unwrap();
+        assert_eq!(next, catalog.following(&playable).await.unwrap());
+    }
+    assert!(next.is_none(), "nothing follows the last");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_see_a_batch_whole_or_not_at_all() {
     on_each(|database, _| async move {

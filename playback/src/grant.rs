@@ -4,6 +4,7 @@
 //! must never be cached: it is somebody's own and ends.
 
 use needledrop_catalog::model::{Territory, TrackRendition, Window};
+use needledrop_catalog::store::Playable;
 use needledrop_catalog::{Availability, availability};
 use needledrop_core::{
     Claims, Codec, HeadBytes, Kbps, Keyring, NextObject, ObjectPath, PlaybackId, Pseudonym, Rendition, Rev, TrackId,
@@ -33,6 +34,18 @@ pub struct TrackFacts<'a> {
     pub renditions: &'a [TrackRendition],
     /// Where and when it may be heard.
     pub windows: &'a [Window],
+}
+
+impl<'a> From<&'a Playable> for TrackFacts<'a> {
+    fn from(track: &'a Playable) -> Self {
+        Self {
+            id: track.id,
+            rev: track.rev,
+            duration_ms: track.duration_ms,
+            renditions: &track.renditions,
+            windows: &track.windows,
+        }
+    }
 }
 
 /// What a request asks for.

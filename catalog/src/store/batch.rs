@@ -68,9 +68,10 @@ pub(super) async fn run(
     let mut listings = Listings::default();
     work.list(&mut listings);
     work.write(tx).await?;
+    let mut touched = work.touched();
+    touched.reordered = listings.moves(List::TrackRelease);
     listings.write(tx, landmarks).await?;
 
-    let mut touched = work.touched();
     let left = work.artist_leavers(tx, landmarks).await?;
     touched.artists.extend(left);
     Ok((work.applied, touched))
@@ -399,6 +400,7 @@ impl Work {
             releases: self.releases.keys().copied().collect(),
             artists: self.artists.keys().copied().collect(),
             renamed: self.artists.values().any(renamed_artist) || self.releases.values().any(renamed_release),
+            reordered: false, // the listings know
         }
     }
 
@@ -445,6 +447,11 @@ impl Listings {
         for (list, key) in new.iter().filter(|key| !old.contains(key)) {
             self.come.entry(*list).or_default().push(spot(key));
         }
+    }
+
+    /// Whether anything comes to a list or leaves it.
+    fn moves(&self, list: List) -> bool {
+        self.come.contains_key(&list) || self.go.contains_key(&list)
     }
 
     /// Writes the rows in the order of the table, and counts them.

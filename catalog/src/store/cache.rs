@@ -1,8 +1,9 @@
-//! Artists, releases and tracks that were read a short while ago, for one version of the catalog.
+//! Artists, releases, tracks and what goes with them that were read a short while ago, for one version of the catalog.
 //!
 //! Every batch of changes raises the catalog's version in its own transaction. What is cached belongs to one version:
 //! a reader whose moment has another version neither finds nor leaves anything here.
 
+use super::playable::{Following, Playable};
 use crate::model::{Artist, Release, Track};
 use lru::LruCache;
 use needledrop_core::{ArtistId, ReleaseId, TrackId};
@@ -17,6 +18,10 @@ const TRACKS_MAX: NonZeroUsize = NonZeroUsize::new(32_768).expect("not zero");
 const RELEASES_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 /// Artists kept, each about half a KiB.
 const ARTISTS_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+/// Track lists of releases kept: at most [`TRACKLIST_MAX`] ids each, so 92 MiB, and 5 MiB of usual albums.
+const TRACKLISTS_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+/// Longest track list that is kept. A longer one is read each time.
+const TRACKLIST_MAX: usize = 256;
 /// How long a version is believed before the database is asked for it: another process may have changed the catalog.
 const BELIEVE: Duration = Duration::from_secs(1);
 
@@ -30,6 +35,9 @@ pub(super) struct State {
     tracks: LruCache<TrackId, Arc<Track>>,
     releases: LruCache<ReleaseId, Arc<Release>>,
     artists: LruCache<ArtistId, Arc<Artist>>,
+    playables: LruCache<TrackId, Arc<Playable>>,
+    following: LruCache<TrackId, Arc<Following>>,
+    tracklists: LruCache<ReleaseId, Vec<TrackId>>,
 }
 
 /// What a batch changed.
@@ -40,6 +48,8 @@ pub(super) struct Touched {
     pub(super) artists: Vec<ArtistId>,
     /// A name that others repeat has changed.
     pub(super) renamed: bool,
+    /// A track has come to a release, gone, or moved on it.
+    pub(super) reordered: bool,
 }
 
 /// What can be cached.
@@ -69,6 +79,20 @@ impl Cached for Artist {
     }
 }
 
+impl Cached for Playable {
+    type Id = TrackId;
+    fn shelf(state: &mut State) -> &mut LruCache<TrackId, Arc<Playable>> {
+        &mut state.playables
+    }
+}
+
+impl Cached for Following {
+    type Id = TrackId;
+    fn shelf(state: &mut State) -> &mut LruCache<TrackId, Arc<Following>> {
+        &mut state.following
+    }
+}
+
 impl Cache {
     pub(super) fn new(version: u64, now: Instant) -> Self {
         Self(Mutex::new(State {
@@ -77,6 +101,9 @@ impl Cache {
             tracks: LruCache::new(TRACKS_MAX),
             releases: LruCache::new(RELEASES_MAX),
             artists: LruCache::new(ARTISTS_MAX),
+            playables: LruCache::new(TRACKS_MAX),
+            following: LruCache::new(TRACKS_MAX),
+            tracklists: LruCache::new(TRACKLISTS_MAX),
         }))
     }
 
@@ -122,6 +149,20 @@ impl Cache {
         }
     }
 
+    /// All tracks of a release in their order, if they are all here: one lock, so one version.
+    pub(super) fn tracks_on(&self, release: &ReleaseId) -> Option<Vec<Arc<Track>>> {
+        let state = &mut *self.lock();
+        state.tracklists.get(release)?.iter().map(|id| state.tracks.get(id).cloned()).collect()
+    }
+
+    /// Keeps the order of all tracks of a release.
+    pub(super) fn put_tracklist(&self, version: u64, release: ReleaseId, tracks: Vec<TrackId>) {
+        let mut state = self.lock();
+        if state.version == version && tracks.len() <= TRACKLIST_MAX {
+            state.tracklists.put(release, tracks);
+        }
+    }
+
     /// A batch of this process made version `to`.
     pub(super) fn advance(&self, to: u64, touched: &Touched, now: Instant) {
         let mut state = self.lock();
@@ -131,7 +172,14 @@ impl Cache {
         if state.version + 1 != to || touched.renamed {
             state.clear();
         }
-        touched.tracks.iter().for_each(|id| drop(state.tracks.pop(id)));
+        if touched.reordered {
+            state.following.clear();
+            state.tracklists.clear();
+        }
+        for id in &touched.tracks {
+            state.tracks.pop(id);
+            state.playables.pop(id);
+        }
         touched.releases.iter().for_each(|id| drop(state.releases.pop(id)));
         touched.artists.iter().for_each(|id| drop(state.artists.pop(id)));
         state.version = to;
@@ -148,5 +196,8 @@ impl State {
         self.tracks.clear();
         self.releases.clear();
         self.artists.clear();
+        self.playables.clear();
+        self.following.clear();
+        self.tracklists.clear();
     }
 }

@@ -12,12 +12,14 @@ mod landmarks;
 mod list;
 mod order;
 mod page;
+mod playable;
 mod rows;
 mod schema;
 mod shuffle;
 mod sync;
 
 pub use list::{ArtistList, At, Cursor, NoCursor, PAGE_MAX, Page, ReleaseList, TrackList};
+pub use playable::Playable;
 pub use schema::MIGRATIONS;
 pub use sync::Synced;
 
@@ -234,17 +236,37 @@ impl Catalog {
 
     /// A page of artists; a page has 1 to [`PAGE_MAX`] items.
     pub async fn list_artists(&self, list: &ArtistList, at: &At, limit: usize) -> Result<Page<Arc<Artist>>, Error> {
-        self.page(list.way(), List::ArtistName, &ARTIST_SEATS, at, limit).await
+        Ok(self.page(list.way(), List::ArtistName, &ARTIST_SEATS, at, limit).await?.1)
     }
 
     /// A page of releases.
     pub async fn list_releases(&self, list: &ReleaseList, at: &At, limit: usize) -> Result<Page<Arc<Release>>, Error> {
-        self.page(list.way(), List::ReleaseName, &RELEASE_SEATS, at, limit).await
+        Ok(self.page(list.way(), List::ReleaseName, &RELEASE_SEATS, at, limit).await?.1)
     }
 
     /// A page of tracks.
-    pub async fn list_tracks(&self, list: &TrackList, at: &At, limit: usize) -> Result<Page<Arc<Track>>, Error> {
-        self.page(list.way(), List::TrackName, &TRACK_SEATS, at, limit).await
+    pub async fn list_tracks(&self, list: &TrackList, at: &At, page: usize) -> Result<Page<Arc<Track>>, Error> {
+        match (list, at) {
+            (TrackList::OnRelease(release), At::Offset(0)) => self.first_on(*release, limit(page)?).await,
+            _ => Ok(self.page(list.way(), List::TrackName, &TRACK_SEATS, at, page).await?.1),
+        }
+    }
+
+    /// The first tracks of a release. The order of whole releases is cached.
+    async fn first_on(&self, release: ReleaseId, page: usize) -> Result<Page<Arc<Track>>, Error> {
+        if self.0.cache.is_fresh(Instant::now())
+            && let Some(items) = self.0.cache.tracks_on(&release)
+            && items.len() <= page
+        {
+            return Ok(Page { total: items.len() as u64, items, next: None });
+        }
+        let way = TrackList::OnRelease(release).way();
+        let (version, page) = self.page(way, List::TrackName, &TRACK_SEATS, &At::Offset(0), page).await?;
+        if page.next.is_none() {
+            let tracks = page.items.iter().map(|track: &Arc<Track>| track.id).collect();
+            self.0.cache.put_tracklist(version, release, tracks);
+        }
+        Ok(page)
     }
 
     /// A page of podcasts, by title.
@@ -359,6 +381,7 @@ impl Catalog {
         Ok(found)
     }
 
+    /// A page, and the version that it is of.
     async fn page<T: Stored>(
         &self,
         way: Way,
@@ -366,7 +389,7 @@ impl Catalog {
         seats: &Seats,
         at: &At,
         page: usize,
-    ) -> Result<Page<Arc<T>>, Error> {
+    ) -> Result<(u64, Page<Arc<T>>), Error> {
         let page = limit(page)?;
         let mut reader = self.reader().await?;
         let found: Ids<T::Id> = match way {
@@ -383,7 +406,7 @@ impl Catalog {
         reader.tx.commit().await?;
         let items: Option<Vec<Arc<T>>> = things.into_iter().collect();
         let items = items.ok_or_else(|| Error::Stored("something in a list that is not there".into()))?;
-        Ok(Page { items, total: found.total, next: found.next })
+        Ok((reader.version, Page { items, total: found.total, next: found.next }))
     }
 
     async fn reader(&self) -> Result<Reader, Error> {

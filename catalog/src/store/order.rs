@@ -119,7 +119,7 @@ pub(super) fn of_track(track: &Track, date: Option<ReleaseDate>) -> Vec<(List, S
         (List::TrackAdded, falling(track.added)),
         (List::TrackPlays, plays.clone()),
         (List::TrackYear, format!("{}{END}{name}", year(date))),
-        (List::TrackRelease, format!("{}{END}{:010}{:010}{name}", track.release.id, track.disc_no, track.track_no)),
+        (List::TrackRelease, on_release(&track.release.id, track.disc_no, track.track_no, &track.title)),
     ];
     if let Some(genre) = &track.genre {
         keys.push((List::TrackGenre, format!("{}{END}{name}", name_key(genre))));
@@ -131,6 +131,11 @@ pub(super) fn of_track(track: &Track, date: Option<ReleaseDate>) -> Vec<(List, S
     }
     keys.push((List::TrackName, name));
     keys
+}
+
+/// The key of a track in the list of its release.
+pub(super) fn on_release(release: &ReleaseId, disc_no: u32, track_no: u32, title: &str) -> String {
+    format!("{release}{END}{disc_no:010}{track_no:010}{}", name_key(title))
 }
 
 pub(super) fn of_show(show: &Show) -> Vec<(List, String)> {

@@ -359,8 +359,12 @@ pub(super) async fn shares(tx: &mut Transaction, track: &TrackId) -> Result<Vec<
 pub(super) async fn windows(tx: &mut Transaction, track: &TrackId) -> Result<Vec<Window>, Error> {
     let sql = "SELECT territory, opens, closes FROM catalog_windows WHERE track_id = $1 ORDER BY position";
     let rows = tx.rows(sql, vec![track.as_str().into()]).await?;
-    let window = |row: &Row| Ok(Window { territory: read_territory(row, 0)?, from: row.get(1)?, until: row.get(2)? });
-    rows.iter().map(window).collect()
+    rows.iter().map(|row| read_window(row, 0)).collect()
+}
+
+/// Territory, opening and close, from this column on.
+pub(super) fn read_window(row: &Row, first: usize) -> Result<Window, Error> {
+    Ok(Window { territory: read_territory(row, first)?, from: row.get(first + 1)?, until: row.get(first + 2)? })
 }
 
 /// Ids as keys of a statement.
@@ -416,7 +420,7 @@ fn rendition_text(of: &TrackRendition) -> String {
     format!("{}/{}/{}/{}", of.rendition, of.bytes, of.head_bytes, of.average_bps)
 }
 
-fn read_renditions(text: &str) -> Result<Vec<TrackRendition>, Error> {
+pub(super) fn read_renditions(text: &str) -> Result<Vec<TrackRendition>, Error> {
     text.split_ascii_whitespace().map(|part| read_rendition(part).ok_or_else(|| stored("a rendition"))).collect()
 }
 

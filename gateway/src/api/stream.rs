@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use http::HeaderName;
-use needledrop_catalog::model::{Track, Window};
-use needledrop_catalog::store::{At, TrackList};
+use needledrop_catalog::store::Playable;
 use needledrop_core::{Codec, Kbps, Problem, TrackId};
 use needledrop_playback::quality::NetworkClass;
-use needledrop_playback::{Ask, Asked, Caller, Grant, Start, TrackFacts};
+use needledrop_playback::{Ask, Asked, Caller, Grant, Start};
 use serde_json::json;
 
 use super::browse::track_id;
@@ -15,9 +14,6 @@ use super::param::{Kind, Param};
 use super::{Call, no_such};
 use crate::answer::{Answer, Reply, failed, refused};
 use crate::query::wrong;
-
-/// Tracks of a release among which the next one is looked for.
-const RELEASE_TRACKS_MAX: usize = 500;
 
 const SAVE_DATA: HeaderName = HeaderName::from_static("save-data");
 /// Network information in Mbit/s (Network Information API).
@@ -42,15 +38,10 @@ pub(super) const PARAMS: &[Param] = &[
 
 pub(super) async fn stream(call: &Call<'_>, caller: &Caller, id: &str) -> Reply {
     let track = found(call, track_id(id)?).await?.ok_or_else(|| no_such("track"))?;
-    let windows = windows(call, track.id).await?;
     let next = next(call, &track).await?;
-    let next_windows = match &next {
-        Some(next) => self::windows(call, next.id).await?,
-        None => Vec::new(),
-    };
     let ask = Ask {
-        track: facts(&track, &windows),
-        next: next.as_ref().map(|next| facts(next, &next_windows)),
+        track: (&*track).into(),
+        next: next.as_deref().map(Into::into),
         asked: asked(call)?,
         start: if call.params.text("start") == Some("zero") { Start::Zero } else { Start::Resume },
         device: None,
@@ -80,10 +71,6 @@ fn described(grant: &Grant) -> serde_json::Value {
     })
 }
 
-fn facts<'a>(track: &'a Track, windows: &'a [Window]) -> TrackFacts<'a> {
-    TrackFacts { id: track.id, rev: track.rev, duration_ms: track.duration_ms, renditions: &track.renditions, windows }
-}
-
 fn asked(call: &Call<'_>) -> Result<Asked, Problem> {
     let codec = match call.params.text("codec") {
         None => None,
@@ -103,26 +90,16 @@ fn asked(call: &Call<'_>) -> Result<Asked, Problem> {
 }
 
 /// What plays next: the track that the client says, none if it says so, else the one after it on its release.
-async fn next(call: &Call<'_>, track: &Track) -> Result<Option<Arc<Track>>, Problem> {
+async fn next(call: &Call<'_>, track: &Playable) -> Result<Option<Arc<Playable>>, Problem> {
     match call.params.text("next") {
         Some(id) => match TrackId::parse(id) {
             Ok(id) => found(call, id).await,
             Err(_) => Ok(None),
         },
-        None => {
-            let list = TrackList::OnRelease(track.release.id);
-            let page = call.house.catalog.list_tracks(&list, &At::Offset(0), RELEASE_TRACKS_MAX).await;
-            let items = page.map_err(|error| failed(&error))?.items;
-            let place = items.iter().position(|item| item.id == track.id);
-            Ok(place.and_then(|place| items.get(place + 1).cloned()))
-        }
+        None => call.house.catalog.following(track).await.map_err(|error| failed(&error)),
     }
 }
 
-async fn found(call: &Call<'_>, id: TrackId) -> Result<Option<Arc<Track>>, Problem> {
-    call.house.catalog.track(id).await.map_err(|error| failed(&error))
-}
-
-async fn windows(call: &Call<'_>, id: TrackId) -> Result<Vec<Window>, Problem> {
-    call.house.catalog.windows(id).await.map_err(|error| failed(&error))
+async fn found(call: &Call<'_>, id: TrackId) -> Result<Option<Arc<Playable>>, Problem> {
+    call.house.catalog.playable(id).await.map_err(|error| failed(&error))
 }

@@ -1,12 +1,10 @@
 //! What a feed holds: of a show its episodes, of an album or a playlist its tracks.
 
-use std::sync::Arc;
-
 use needledrop_catalog::model::{ArtistName, Episode, Track, TrackRendition};
 use needledrop_catalog::store::{At, PAGE_MAX, TrackList};
 use needledrop_core::{Codec, Kbps, PlaylistId, Problem, ReleaseId, ShowId, TrackId, UnixSeconds};
 use needledrop_http::Request;
-use needledrop_playback::{Ask, Asked, Caller, Scope, Start, TrackFacts};
+use needledrop_playback::{Ask, Asked, Caller, Scope, Start};
 use needledrop_podcast::guid;
 use needledrop_podcast::rss::{Channel, Enclosure, ITEMS_MAX, Item, Medium};
 
@@ -221,11 +219,10 @@ pub(super) async fn sound(
     id: TrackId,
     now: UnixSeconds,
 ) -> Result<String, Problem> {
-    let track = house.catalog.track(id).await.map_err(|error| failed(&error))?.ok_or_else(nothing)?;
-    let windows = house.catalog.windows(id).await.map_err(|error| failed(&error))?;
+    let track = house.catalog.playable(id).await.map_err(|error| failed(&error))?.ok_or_else(nothing)?;
     let made = offered(&track.renditions).ok_or_else(nothing)?.rendition;
     let ask = Ask {
-        track: facts(&track, &windows),
+        track: (&*track).into(),
         next: None,
         asked: Asked { codec: Some(made.codec), kbps: Some(made.kbps), ..Asked::default() },
         start: Start::Resume,
@@ -234,10 +231,6 @@ pub(super) async fn sound(
     let edges = house.edges(request)?;
     let granted = house.playback.grant(caller, &ask, &edges.list(), now).await.map_err(|error| refused(&error))?;
     Ok(granted.urls.into_iter().next().expect("a grant has at least one URL"))
-}
-
-fn facts<'a>(track: &'a Arc<Track>, windows: &'a [needledrop_catalog::model::Window]) -> TrackFacts<'a> {
-    TrackFacts { id: track.id, rev: track.rev, duration_ms: track.duration_ms, renditions: &track.renditions, windows }
 }
 
 fn names(artists: &[ArtistName]) -> String {

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use needledrop_catalog::model::{Track, Window};
-use needledrop_catalog::store::{PAGE_MAX, TrackList};
+use needledrop_catalog::store::Playable;
 use needledrop_core::{Codec, Kbps, TrackId};
-use needledrop_playback::{Ask, Asked, DisplayName, Start, TrackFacts};
+use needledrop_playback::{Ask, Asked, DisplayName, Start};
 
 use super::failure::Failure;
 use super::params::Named;
@@ -24,17 +23,12 @@ pub(super) async fn stream(call: &Call<'_>) -> Reply {
     if call.params.number("timeOffset", u64::MAX, 0)? > 0 {
         return Err(Failure::wrong("timeOffset", "seek with a range request at the URL this call leads to"));
     }
-    let track = call.the_track(id).await?;
-    let windows = call.house.catalog.windows(id).await?;
+    let track = call.house.catalog.playable(id).await?.ok_or_else(Failure::not_found)?;
     let device = device(call);
     let next = next(call, &track).await?;
-    let next_windows = match &next {
-        Some(next) => call.house.catalog.windows(next.id).await?,
-        None => Vec::new(),
-    };
     let ask = Ask {
-        track: facts(&track, &windows),
-        next: next.as_ref().map(|next| facts(next, &next_windows)),
+        track: (&*track).into(),
+        next: next.as_deref().map(Into::into),
         asked: asked(call)?,
         start: Start::Resume,
         device: device.as_ref(),
@@ -47,15 +41,13 @@ pub(super) async fn stream(call: &Call<'_>) -> Reply {
 
 /// What plays next, so that the edge has its beginning in time: the track after this one in the saved play queue, else
 /// the one after it on its release.
-async fn next(call: &Call<'_>, track: &Track) -> Result<Option<Arc<Track>>, Failure> {
+async fn next(call: &Call<'_>, track: &Playable) -> Result<Option<Arc<Playable>>, Failure> {
     if let Some(queue) = call.house.playback.queue(call.caller).await?
         && let Some(id) = after(&queue.items, queue.index as usize, track.id)
     {
-        return Ok(call.house.catalog.track(id).await?);
+        return Ok(call.house.catalog.playable(id).await?);
     }
-    let items = call.tracks_of(&TrackList::OnRelease(track.release.id), 0, PAGE_MAX).await?;
-    let place = items.iter().position(|item| item.id == track.id);
-    Ok(place.and_then(|place| items.get(place + 1).cloned()))
+    Ok(call.house.catalog.following(track).await?)
 }
 
 /// What follows a track in the queue: from the place that was saved on, since a track may be in it twice.
@@ -68,10 +60,6 @@ fn after(items: &[TrackId], index: usize, track: TrackId) -> Option<TrackId> {
 /// The program that asks: two programs with one app password play on their own.
 fn device(call: &Call<'_>) -> Option<DisplayName> {
     call.params.text("c").and_then(|client| DisplayName::parse(client).ok())
-}
-
-fn facts<'a>(track: &'a Arc<Track>, windows: &'a [Window]) -> TrackFacts<'a> {
-    TrackFacts { id: track.id, rev: track.rev, duration_ms: track.duration_ms, renditions: &track.renditions, windows }
 }
 
 /// `maxBitRate` is at most, of what there is; below the least it is the least. A format that is not made here is left

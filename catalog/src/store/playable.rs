@@ -1,0 +1,126 @@
+//! What a grant needs of a track, and of the one after it: one statement each, and none while it is cached.
+//!
+//! A page of a catalog comes once a visit, a grant with every track that anybody plays. So this does not begin a
+//! transaction, reads no names, and walks no release: the version comes in the same row, and what follows a track is
+//! the next row of its release's list.
+
+use super::cache::Cached;
+use super::order::{self, List, Stretch};
+use super::{Catalog, Error, rows};
+use crate::model::{TrackRendition, Window};
+use needledrop_core::{ReleaseId, Rev, TrackId};
+use needledrop_database::{Row, Value};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A track as far as hearing it goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Playable {
+    /// Identity.
+    pub id: TrackId,
+    /// Revision of its bytes.
+    pub rev: Rev,
+    /// Length.
+    pub duration_ms: u64,
+    /// What was made of it.
+    pub renditions: Vec<TrackRendition>,
+    /// Where and when it may be heard; see [`crate::availability()`].
+    pub windows: Vec<Window>,
+    /// What it stands on.
+    pub release: ReleaseId,
+    /// Its key in the list of that release.
+    key: String,
+}
+
+/// What follows a track on its release.
+#[derive(Debug)]
+pub(super) struct Following(pub(super) Option<TrackId>);
+
+/// The track `$1`: a row for each of its windows, or one without.
+const OF_ID: &str = concat!(
+    "SELECT s.version, t.id, t.rev, t.duration_ms, t.renditions, t.release_id, t.disc_no, t.track_no, t.title, ",
+    "w.position, w.territory, w.opens, w.closes FROM catalog_state s LEFT JOIN catalog_tracks t ON t.id = $1 ",
+    "LEFT JOIN catalog_windows w ON w.track_id = t.id ORDER BY w.position"
+);
+
+/// The track that stands behind the key `$2` and id `$3` in the list `$1`, before the key `$4`.
+const AFTER: &str = concat!(
+    "SELECT s.version, t.id, t.rev, t.duration_ms, t.renditions, t.release_id, t.disc_no, t.track_no, t.title, ",
+    "w.position, w.territory, w.opens, w.closes FROM catalog_state s LEFT JOIN (SELECT id FROM catalog_listings ",
+    "WHERE list = $1 AND (key, id) > ($2, $3) AND key < $4 ORDER BY key, id LIMIT 1) n ON 1 = 1 ",
+    "LEFT JOIN catalog_tracks t ON t.id = n.id LEFT JOIN catalog_windows w ON w.track_id = t.id ORDER BY w.position"
+);
+
+impl Catalog {
+    /// A track as far as hearing it goes.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn playable(&self, id: TrackId) -> Result<Option<Arc<Playable>>, Error> {
+        if let Some(known) = self.known::<Playable>(&id) {
+            return Ok(Some(known));
+        }
+        Ok(self.read_playable(OF_ID, vec![id.as_str().into()]).await?.1)
+    }
+
+    /// The track after this one on its release.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn following(&self, track: &Playable) -> Result<Option<Arc<Playable>>, Error> {
+        match self.known::<Following>(&track.id).as_deref() {
+            Some(Following(None)) => return Ok(None),
+            Some(Following(Some(id))) => return self.playable(*id).await,
+            None => {}
+        }
+        let until = Stretch::tracks_on(&track.release).until.expect("a release is a part");
+        let values: Vec<Value> =
+            vec![(List::TrackRelease as i64).into(), track.key.as_str().into(), track.id.as_str().into(), until.into()];
+        let (version, found) = self.read_playable(AFTER, values).await?;
+        let following = Following(found.as_ref().map(|found| found.id));
+        self.0.cache.put(version, std::iter::once((track.id, Arc::new(following))));
+        Ok(found)
+    }
+
+    fn known<T: Cached>(&self, id: &T::Id) -> Option<Arc<T>> {
+        if self.0.cache.is_fresh(Instant::now()) { self.0.cache.get(id) } else { None }
+    }
+
+    async fn read_playable(
+        &self,
+        sql: &'static str,
+        values: Vec<Value>,
+    ) -> Result<(u64, Option<Arc<Playable>>), Error> {
+        let now = Instant::now();
+        let rows = self.0.database.rows(sql, values).await?;
+        let first = rows.first().ok_or_else(|| Error::Stored("no version".into()))?;
+        let version = first.get(0)?;
+        self.0.cache.observe(version, now);
+        if first.get::<Option<String>>(1)?.is_none() {
+            return Ok((version, None));
+        }
+        let found = Arc::new(read(first, &rows)?);
+        self.0.cache.put(version, std::iter::once((found.id, found.clone())));
+        Ok((version, Some(found)))
+    }
+}
+
+fn read(first: &Row, rows: &[Row]) -> Result<Playable, Error> {
+    let release: ReleaseId = rows::parsed(first, 5)?;
+    let (disc_no, track_no) = (first.get(6)?, first.get(7)?);
+    let mut windows = Vec::new();
+    for row in rows {
+        if row.get::<Option<u64>>(9)?.is_some() {
+            windows.push(rows::read_window(row, 10)?);
+        }
+    }
+    Ok(Playable {
+        id: rows::parsed(first, 1)?,
+        rev: Rev::parse(&first.get::<String>(2)?).map_err(|_| rows::stored("a rev"))?,
+        duration_ms: first.get(3)?,
+        renditions: rows::read_renditions(&first.get::<String>(4)?)?,
+        windows,
+        key: order::on_release(&release, disc_no, track_no, &first.get::<String>(8)?),
+        release,
+    })
+}
