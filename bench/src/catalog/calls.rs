@@ -11,6 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use needledrop_core::TrackId;
 use needledrop_loadtest::tally::Latencies;
 
 use super::{Failure, songs, table::Table};
@@ -118,7 +119,7 @@ pub(super) fn measure(up: &Up, tracks: u32, per_second: u32, seconds: u32, table
     let offset = |n: u32| dice(3, n) % (tracks - 50);
     let mut row = |what: &str, per_second: u32, path: &(dyn Fn(u32) -> String + Sync)| -> Result<(), Failure> {
         let times = load(up, per_second, seconds, path)?;
-        table.many(&format!("`{what}`, {per_second} a second"), &times);
+        table.many(&format!("`{what}, {per_second} a second"), &times);
         Ok(())
     };
     // Once, so that what is read again and again is in memory.
@@ -129,6 +130,7 @@ pub(super) fn measure(up: &Up, tracks: u32, per_second: u32, seconds: u32, table
     row("/v1/albums/{id}` with its tracks, cached", 1_000, &|n| format!("/v1/albums/{}", songs::release_id(n % HOT)))?;
     row("/v1/artists/{id}` cached", 1_000, &|n| format!("/v1/artists/{}", songs::artist_id(n % HOT)))?;
     row("/v1/tracks/{id}` any of them", 1_000, &|n| format!("/v1/tracks/{}", any(1, n)))?;
+    row("/stream`: as people listen", per_second, &|n| format!("/v1/tracks/{}/stream", listened(dice(5, n), tracks)))?;
     row("/stream`: a new play of any track", per_second, &|n| format!("/v1/tracks/{}/stream", any(2, n)))?;
     row("/stream`: plays that go on", per_second, &|n| format!("/v1/tracks/{}/stream", hot(n)))?;
     for order in ["name", "newest", "played"] {
@@ -140,6 +142,12 @@ pub(super) fn measure(up: &Up, tracks: u32, per_second: u32, seconds: u32, table
         let typed: String = typed.chars().take((n % KEYS + 1) as usize).collect();
         format!("/v1/search?type=track,album,artist&q={}", in_query(typed.trim_end()))
     })
+}
+
+/// What somebody listens to, of a roll of 31 bits: a track's chance falls with its rank (Zipf, exponent 1), as the logarithm of ranks is even.
+fn listened(dice: u32, tracks: u32) -> TrackId {
+    let rank = f64::from(tracks).powf(f64::from(dice) / f64::from(1_u32 << 31));
+    songs::track_id((rank as u32).min(tracks) - 1)
 }
 
 /// Calls at a rate, for so long; their times from when they were due. Any other answer than 200 ends it all.
