@@ -126,6 +126,13 @@ impl Whereabouts {
         self.proven
     }
 
+    /// Whether datagrams are to be made one by one. After a move what may leave is counted to the byte, and it is the
+    /// acknowledgement of some of it that proves the address: of a batch that is too large as a whole none would leave, and
+    /// a client that only listens would wait for it for ever.
+    pub(super) fn is_counted(&self) -> bool {
+        self.moved.is_some() && !self.is_proven
+    }
+
     /// Whether so many bytes may leave for this address.
     pub(super) fn may_leave(&self, to: SocketAddr, bytes: u64, now: Instant) -> Leave {
         if to == self.proven && self.was_proven {
@@ -229,6 +236,26 @@ mod tests {
         client.came(1_200, &path(AWAY, 900, false), instant);
         assert_eq!(client.proven(), at(AWAY));
         assert_eq!(client.may_leave(at(AWAY), 1 << 20, instant), Leave::Now);
+    }
+
+    #[test]
+    fn what_is_too_much_at_once_goes_one_by_one_until_some_of_it_is_acknowledged() {
+        let now = Instant::now();
+        let mut client = settled(now);
+        assert!(!client.is_counted());
+        client.came(40, &path(AWAY, 0, false), now);
+        let later = now + DOUBT_MAX;
+        assert_eq!(client.may_leave(at(AWAY), 40 * 1_200, later), Leave::Later, "a batch");
+        assert!(client.is_counted());
+        let mut datagrams = 0;
+        while client.may_leave(at(AWAY), 1_200, later) == Leave::Now {
+            client.left(at(AWAY), 1_200);
+            datagrams += 1;
+        }
+        assert_eq!(datagrams, 6, "three times 2,440 bytes");
+        client.came(40, &path(AWAY, 1_200, false), later);
+        assert!(!client.is_counted());
+        assert_eq!(client.may_leave(at(AWAY), 40 * 1_200, later), Leave::Now);
     }
 
     #[test]

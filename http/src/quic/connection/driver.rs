@@ -155,8 +155,11 @@ impl Inner {
         }
         let mut datagrams = 0;
         while datagrams < DATAGRAMS_PER_TURN {
-            let segments = endpoint.socket.segments();
-            let segments = if self.sent_bytes < FIRST_BYTES { segments.min(FIRST_SEGMENTS) } else { segments };
+            let segments = match endpoint.socket.segments() {
+                _ if self.whereabouts.is_counted() => 1,
+                segments if self.sent_bytes < FIRST_BYTES => segments.min(FIRST_SEGMENTS),
+                segments => segments,
+            };
             scratch.clear();
             let transmit = self.proto.poll_transmit(now, segments, scratch)?;
             datagrams += transmit.segment_size.map_or(1, |segment| transmit.size.div_ceil(segment));
