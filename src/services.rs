@@ -10,6 +10,7 @@ use std::time::Duration;
 use needledrop_catalog::intake::Recorded;
 use needledrop_catalog::model::TrackRendition;
 use needledrop_catalog::search::Index;
+use needledrop_catalog::store::Synced;
 use needledrop_catalog::{Catalog, Change};
 use needledrop_database::Database;
 use needledrop_gateway::api::Counted;
@@ -223,10 +224,12 @@ impl Follower {
 
     async fn follow_library(&self, listing: Arc<Listing>) {
         let mut last: Option<Arc<Snapshot>> = None;
+        // The index is empty at first.
+        let mut is_behind = true;
         loop {
             let now = listing.now();
             if last.as_ref().is_none_or(|last| !Arc::ptr_eq(last, &now)) {
-                match self.take_in(&now).await {
+                match self.take_in(&now, &mut is_behind).await {
                     Ok(()) => last = Some(now),
                     Err(error) => {
                         tracing::error!(%error, "the catalog cannot follow the library; trying again");
@@ -238,10 +241,18 @@ impl Follower {
         }
     }
 
-    async fn take_in(&self, snapshot: &Snapshot) -> Result<(), String> {
+    /// Search looks at the whole catalog only if it may be behind it: a million tracks take a minute.
+    async fn take_in(&self, snapshot: &Snapshot, is_behind: &mut bool) -> Result<(), String> {
         let recorded: Vec<_> = snapshot.tracks.iter().map(|track| recorded(track)).collect();
-        let synced = self.catalog.sync(&recorded).await.map_err(|error| error.to_string())?;
+        let synced = self.catalog.sync(&recorded).await;
+        // A run that failed may have changed something first.
+        *is_behind |= !synced.as_ref().is_ok_and(|synced| *synced == Synced::default());
+        let synced = synced.map_err(|error| error.to_string())?;
+        if !*is_behind {
+            return Ok(());
+        }
         let indexed = self.documents.follow(&self.catalog).await?;
+        *is_behind = false;
         tracing::debug!(?synced, ?indexed, "the catalog follows the library");
         Ok(())
     }
