@@ -334,6 +334,13 @@ async fn what_a_grant_needs_agrees_with_track_windows_and_release() {
         // What each kind of change does to what is remembered.
         let mut moved = a_track(50, 1, 1);
         (moved.disc_no, moved.track_no, moved.duration_ms) = (1, 5, 77);
+        let before = catalog.playable(track_id(5)).await.unwrap().unwrap();
+        let mut last = a_track(5, 1, 1);
+        last.disc_no = 9;
+        catalog.apply(vec![Change::Track(Box::new(last))]).await.unwrap();
+        assert!(catalog.playable(track_id(5)).await.unwrap().is_some());
+        assert!(catalog.following(&before).await.unwrap().is_some(), "something follows its old place");
+        follow(&catalog, 1).await;
         let changes = [
             Change::RemoveTrack { id: track_id(3) },
             Change::Track(Box::new(moved)),

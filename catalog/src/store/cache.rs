@@ -12,7 +12,8 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-/// Tracks kept: with six renditions each about 1 KiB, so 32 MiB.
+/// Tracks kept: with six renditions each about 1 KiB, so 32 MiB; half a KiB for a grant of each, and 100 bytes for what
+/// follows it, so 20 MiB more.
 const TRACKS_MAX: NonZeroUsize = NonZeroUsize::new(32_768).expect("not zero");
 /// Releases kept, each about half a KiB.
 const RELEASES_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
@@ -58,40 +59,22 @@ pub(super) trait Cached: Sized {
     fn shelf(state: &mut State) -> &mut LruCache<Self::Id, Arc<Self>>;
 }
 
-impl Cached for Track {
-    type Id = TrackId;
-    fn shelf(state: &mut State) -> &mut LruCache<TrackId, Arc<Track>> {
-        &mut state.tracks
-    }
+macro_rules! cached {
+    ($thing:ty, $id:ty, $shelf:ident) => {
+        impl Cached for $thing {
+            type Id = $id;
+            fn shelf(state: &mut State) -> &mut LruCache<$id, Arc<Self>> {
+                &mut state.$shelf
+            }
+        }
+    };
 }
 
-impl Cached for Release {
-    type Id = ReleaseId;
-    fn shelf(state: &mut State) -> &mut LruCache<ReleaseId, Arc<Release>> {
-        &mut state.releases
-    }
-}
-
-impl Cached for Artist {
-    type Id = ArtistId;
-    fn shelf(state: &mut State) -> &mut LruCache<ArtistId, Arc<Artist>> {
-        &mut state.artists
-    }
-}
-
-impl Cached for Playable {
-    type Id = TrackId;
-    fn shelf(state: &mut State) -> &mut LruCache<TrackId, Arc<Playable>> {
-        &mut state.playables
-    }
-}
-
-impl Cached for Following {
-    type Id = TrackId;
-    fn shelf(state: &mut State) -> &mut LruCache<TrackId, Arc<Following>> {
-        &mut state.following
-    }
-}
+cached!(Track, TrackId, tracks);
+cached!(Release, ReleaseId, releases);
+cached!(Artist, ArtistId, artists);
+cached!(Playable, TrackId, playables);
+cached!(Following, TrackId, following);
 
 impl Cache {
     pub(super) fn new(version: u64, now: Instant) -> Self {

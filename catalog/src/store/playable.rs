@@ -77,8 +77,12 @@ impl Catalog {
         let values: Vec<Value> =
             vec![(List::TrackRelease as i64).into(), track.key.as_str().into(), track.id.as_str().into(), until.into()];
         let (version, found) = self.read_playable(AFTER, values).await?;
-        let following = Following(found.as_ref().map(|found| found.id));
-        self.0.cache.put(version, std::iter::once((track.id, Arc::new(following))));
+        // A caller's track may be of an older version, and have moved since: what follows its old place is not kept.
+        let known = self.0.cache.get_at::<Playable>(version, &[track.id]);
+        if known.first().and_then(Option::as_deref).is_some_and(|known| known.key == track.key) {
+            let following = Following(found.as_ref().map(|found| found.id));
+            self.0.cache.put(version, std::iter::once((track.id, Arc::new(following))));
+        }
         Ok(found)
     }
 
