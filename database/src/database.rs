@@ -127,8 +127,8 @@ impl Database {
     /// Brings the database's own knowledge of its tables up to date: after a large import, or else plans go wrong.
     pub async fn analyze(&self) -> Result<(), Error> {
         match &self.pools {
-            // All tables, a sample of each (0x10). Whole ones would leave histograms as well, and with these SQLite compiles a
-            // statement anew for each value that is bound to it.
+            // All tables, a sample of each (0x10). Whole ones would leave histograms as well, and with these SQLite
+            // compiles a statement anew for each value that is bound to it.
             Pools::Sqlite { writer, .. } => sqlx::query("PRAGMA optimize = 0x10012").execute(writer).await.map(drop)?,
             // The visibility map makes scans of an index alone possible; autovacuum would come to it later.
             Pools::Postgres(pool) => sqlx::query("VACUUM (ANALYZE)").execute(pool).await.map(drop)?,

@@ -1,5 +1,5 @@
-//! Writes that nobody waits for: which plays go on, and when tokens and devices were last seen. One task gathers them and writes
-//! them in batches, so that a grant does not wait for a disk.
+//! Writes that nobody waits for: which plays go on, and when tokens and devices were last seen. One task gathers them
+//! and writes them in batches, so that a grant does not wait for a disk.
 //!
 //! A crash loses what is on its way, a fraction of a second of it. Then a listener who goes on with a play that was
 //! begun in that moment gets a second id for it; an account, a token or a queue is never written through here.

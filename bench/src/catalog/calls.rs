@@ -144,7 +144,8 @@ pub(super) fn measure(up: &Up, tracks: u32, per_second: u32, seconds: u32, table
     })
 }
 
-/// What somebody listens to, of a roll of 31 bits: a track's chance falls with its rank (Zipf, exponent 1), as the logarithm of ranks is even.
+/// What somebody listens to, of a roll of 31 bits: a track's chance falls with its rank (Zipf, exponent 1), since the
+/// logarithm of ranks is even.
 fn listened(dice: u32, tracks: u32) -> TrackId {
     let rank = f64::from(tracks).powf(f64::from(dice) / f64::from(1_u32 << 31));
     songs::track_id((rank as u32).min(tracks) - 1)

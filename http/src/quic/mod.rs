@@ -1,8 +1,9 @@
 //! HTTP/3 over QUIC. Only this folder names quinn-proto, quinn-udp and h3.
 //!
 //! A datagram comes in through `socket.rs`, is brought to its connection by `endpoint.rs`, or to the process of its
-//! connection (`former.rs`, `link.rs`) while two share the socket, and `connection.rs` does the rest: it drives quinn's
-//! protocol code, wakes whoever waits on a stream, and sends. `stream.rs` shows streams to h3, which reads heads and
+//! connection (`former.rs`, `link.rs`) while two share the socket, and `connection.rs` does the rest: with the task in
+//! `connection/driver.rs` it drives quinn's protocol code and sends, with `connection/waiters.rs` it wakes whoever waits
+//! on a stream. `stream.rs` shows streams to h3, which reads heads and
 //! writes them; bodies go past it, without a copy (`answer.rs`). `priority.rs` says whose answer goes first, `flight.rs`
 //! how much of it leaves at once, `whereabouts.rs` where to, `floods.rs` what may come for nothing, and `early.rs` which
 //! requests may be replays: a connection is served from its first packet on, and a resumed one (`session.rs`) may bring
