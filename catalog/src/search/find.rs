@@ -78,7 +78,7 @@ pub(super) fn search(table: &Table, query: &Query<'_>) -> Found {
         wanted: query.limit.saturating_add(query.offset).min(DEPTH_MAX),
         best: HashMap::default(),
         floor: BinaryHeap::new(),
-        power_max: table.power_max(),
+        power_max: table.power_max(query.kinds),
         kind_points: Kind::ALL
             .into_iter()
             .filter(|&kind| query.kinds.has(kind))
@@ -105,7 +105,7 @@ struct Search<'a> {
     best: HashMap<u32, Score, NumberHash>,
     /// The best totals, the least of them on top.
     floor: BinaryHeap<std::cmp::Reverse<Points>>,
-    /// The power of two above the most plays there are.
+    /// The power of two above the most plays of a wanted kind.
     power_max: u8,
     /// The most points that a wanted kind gives.
     kind_points: f32,
@@ -137,7 +137,7 @@ impl Search<'_> {
     fn run(&mut self, form: &fold::Form, is_prefix: bool) {
         // One mistake in a word is looked for always. Two cost a walk twenty times as long, and are looked for where one
         // did not explain what was typed.
-        let reader = &mut Reader::new(self.table);
+        let reader = &mut Reader::new(self.table, self.query.kinds);
         let mut base = Plan::new(reader, &form.words, is_prefix, false, 1);
         self.whole_names(&form.squashed, &base);
         self.follow(&base, 0);
@@ -164,10 +164,8 @@ impl Search<'_> {
 
     /// Documents whose whole name was typed.
     fn whole_names(&mut self, squashed: &str, base: &Plan) {
-        for (seen, &slot) in self.table.named(squashed).iter().enumerate() {
-            if !self.query.kinds.has(self.table.head(slot).kind) {
-                continue;
-            }
+        let wanted = |slot: &&u32| self.query.kinds.has(self.table.head(**slot).kind);
+        for (seen, &slot) in self.table.named(squashed).iter().filter(wanted).enumerate() {
             if seen > NAMESAKES_MAX {
                 self.is_all = false;
                 return;
@@ -213,7 +211,7 @@ impl Search<'_> {
             };
             let unfinished = if is_prefix { name.chars.saturating_sub(typed.len() as u8) } else { 0 };
             let lost = slips * score::SLIP + score::unfinished_points(unfinished) + score::JOINED;
-            for slot in name.posts.slots() {
+            for slot in name.posts.slots(self.query.kinds) {
                 if !self.may_come_in(slot, lost, base.typed.len()) || !self.spend(1) {
                     continue;
                 }
@@ -271,7 +269,7 @@ impl Search<'_> {
 
     /// The documents of a word that lose so many points, the most played first.
     fn look_under(&mut self, plan: &Plan, sieve: &Sieve, word: u32, lost: f32) {
-        for (power, slots) in self.table.words.word(word).posts.tiers() {
+        for (power, slots) in self.table.words.word(word).posts.tiers(self.query.kinds) {
             if self.judged_left == 0 || self.is_below(power, lost) {
                 self.is_all = false;
                 return;
@@ -282,7 +280,7 @@ impl Search<'_> {
 
     /// Documents in the order of plays, for beginnings that so many words have that a few of the first documents do.
     fn look_by_plays(&mut self, plan: &Plan, sieve: &Sieve, lost: f32) {
-        for (power, slots) in self.table.by_plays() {
+        for (power, slots) in self.table.by_plays(self.query.kinds) {
             if self.judged_left == 0 || self.is_below(power, lost) {
                 self.is_all = false;
                 return;

@@ -6,6 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use super::Kinds;
 use super::fold::WORD_CHARS_MAX;
 use super::score;
 use super::slip::weigh;
@@ -52,19 +53,20 @@ pub(super) struct Typed {
     pub(super) is_open: bool,
     /// The real words, cheapest first.
     pub(super) real: Vec<Real>,
-    /// How many documents these stand in, together.
+    /// How many documents of the wanted kinds these stand in, together.
     pub(super) volume: usize,
 }
 
 /// Reads typed words. The readings of a query share most of theirs, and each is looked for once.
 pub(super) struct Reader<'a> {
     table: &'a Table,
+    kinds: Kinds,
     known: Vec<(usize, Rc<Typed>)>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(table: &'a Table) -> Self {
-        Self { table, known: Vec::new() }
+    pub(super) fn new(table: &'a Table, kinds: Kinds) -> Self {
+        Self { table, kinds, known: Vec::new() }
     }
 
     fn read(&mut self, text: &str, is_prefix: bool, mistakes: usize) -> Rc<Typed> {
@@ -73,7 +75,7 @@ impl<'a> Reader<'a> {
         if let Some((_, typed)) = self.known.iter().find(is_it) {
             return typed.clone();
         }
-        let typed = Rc::new(Typed::read(self.table, text, is_prefix, mistakes));
+        let typed = Rc::new(Typed::read((self.table, self.kinds), text, is_prefix, mistakes));
         self.known.push((mistakes, typed.clone()));
         typed
     }
@@ -81,7 +83,7 @@ impl<'a> Reader<'a> {
 
 impl Typed {
     /// Looks for the real words, with no more than `mistakes`.
-    fn read(table: &Table, text: &str, is_prefix: bool, mistakes: usize) -> Self {
+    fn read((table, kinds): (&Table, Kinds), text: &str, is_prefix: bool, mistakes: usize) -> Self {
         let chars: Vec<char> = text.chars().take(WORD_CHARS_MAX).collect();
         let is_little = LITTLE.contains(&text);
         let (mut real, volume) = (Vec::new(), 0);
@@ -106,7 +108,7 @@ impl Typed {
         for (word, edits) in found {
             if seen.insert(word) {
                 real.push(typed.mean(table, word, edits, &mut letters));
-                typed.volume += table.words.word(word).posts.len();
+                typed.volume += table.words.word(word).posts.len_of(kinds);
             }
         }
         real.sort_by(|a, b| a.cost.total_cmp(&b.cost));
@@ -161,6 +163,8 @@ const SIEVE_BITS: usize = 1 << 14;
 /// One reading of a query.
 pub(super) struct Plan {
     pub(super) typed: Vec<Rc<Typed>>,
+    /// What is looked for.
+    pub(super) kinds: Kinds,
     /// Whether words were joined or split.
     pub(super) is_joined: bool,
     /// The typed words that must be found, as bits.
@@ -185,6 +189,7 @@ impl Plan {
         let mut plan = Self {
             needed: (0..).zip(&typed).map(|(at, typed)| u32::from(!typed.is_little) << at).sum(),
             typed,
+            kinds: reader.kinds,
             is_joined,
             sieve: vec![0; SIEVE_BITS / 64],
             first: HashMap::with_capacity_and_hasher(count, NumberHash::default()),

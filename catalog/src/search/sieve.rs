@@ -27,7 +27,7 @@ impl Sieve {
                 plan.typed.iter().filter(|typed| !typed.is_little && !typed.is_open && typed.volume < VOLUME_MAX);
             for typed in telling {
                 let mut layer = vec![0_u64; table.slots().div_ceil(64)];
-                for slot in typed.real.iter().flat_map(|real| table.words.word(real.word).posts.slots()) {
+                for slot in typed.real.iter().flat_map(|real| table.words.word(real.word).posts.slots(plan.kinds)) {
                     layer[slot as usize / 64] |= 1 << (slot % 64);
                 }
                 layers.push(layer);

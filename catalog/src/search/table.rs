@@ -8,9 +8,10 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::hash_table::Entry;
 
+use super::posts::Rank;
 use super::shards::Shards;
 use super::vocabulary::Vocabulary;
-use super::{DocId, Document, Kind, fold, score};
+use super::{DocId, Document, Kind, Kinds, fold, score};
 
 /// How many words of one name are kept. The longest real titles have some forty; nobody types the rest.
 const NAME_WORDS_MAX: usize = 32;
@@ -34,7 +35,13 @@ pub(super) struct Head {
     /// Words of its shortest name.
     pub(super) words_min: u8,
     /// The power of two above its plays.
-    pub(super) power: u8,
+    power: u8,
+}
+
+impl Head {
+    fn rank(self) -> Rank {
+        Rank { power: self.power, kind: self.kind }
+    }
 }
 
 /// A document.
@@ -125,8 +132,8 @@ pub(super) struct Table {
     by_id: Shards<u32>,
     named: Shards<Named>,
     hasher: RandomState,
-    /// Slots by the power of two of their plays.
-    buckets: Vec<Vec<u32>>,
+    /// Slots by the power of two of their plays, and for each power by kind.
+    buckets: Vec<[Vec<u32>; Kind::ALL.len()]>,
     cells_bytes: usize,
     /// Single words.
     pub(super) words: Vocabulary,
@@ -143,7 +150,7 @@ impl Table {
             by_id: Shards::new(),
             named: Shards::new(),
             hasher: RandomState::new(),
-            buckets: vec![Vec::new(); BUCKETS],
+            buckets: vec![Default::default(); BUCKETS],
             cells_bytes: 0,
             words: Vocabulary::new(),
             squashed: Vocabulary::new(),
@@ -173,15 +180,17 @@ impl Table {
         self.named.find(spread(hash), |named| named.hash == hash).map_or(&[], |named| named.slots.as_slice())
     }
 
-    /// All documents, the most played first as far as powers of two tell, each with the power.
-    pub(super) fn by_plays(&self) -> impl Iterator<Item = (u8, &[u32])> {
-        let powers = (0..BUCKETS as u8).zip(&self.buckets).rev().filter(|(_, slots)| !slots.is_empty());
-        powers.map(|(power, slots)| (power, slots.as_slice()))
+    /// All documents of some kinds, the most played first as far as powers of two tell, each with the power.
+    pub(super) fn by_plays(&self, kinds: Kinds) -> impl Iterator<Item = (u8, &[u32])> {
+        let powers = (0..BUCKETS as u8).zip(&self.buckets).rev();
+        let by_kind = powers.flat_map(|(power, by_kind)| Kind::ALL.into_iter().zip(by_kind).map(move |at| (power, at)));
+        let wanted = by_kind.filter(move |(_, (kind, slots))| kinds.has(*kind) && !slots.is_empty());
+        wanted.map(|(power, (_, slots))| (power, slots.as_slice()))
     }
 
-    /// The power of two above the plays of the most played document.
-    pub(super) fn power_max(&self) -> u8 {
-        self.by_plays().next().map_or(0, |(power, _)| power)
+    /// The power of two above the plays of the most played document of some kinds.
+    pub(super) fn power_max(&self, kinds: Kinds) -> u8 {
+        self.by_plays(kinds).next().map_or(0, |(power, _)| power)
     }
 
     /// Takes a document in, in place of the one with its id.
@@ -219,12 +228,12 @@ impl Table {
         for &hash in doc.names() {
             self.take_name(hash, slot);
         }
-        let power = self.heads[slot as usize].power;
+        let rank = self.heads[slot as usize].rank();
         for &word in doc.squashed() {
-            self.squashed.take(word, slot, power);
+            self.squashed.take(word, slot, rank);
         }
         for word in doc.words() {
-            self.words.take(word, slot, power);
+            self.words.take(word, slot, rank);
         }
         self.free.push(slot);
         true
@@ -238,8 +247,9 @@ impl Table {
         doc.plays = plays;
         let head = &mut self.heads[slot as usize];
         head.points = score::popularity(plays) + score::kind_points(kind);
-        let (from, to) = (head.power, bucket_of(plays) as u8);
-        head.power = to;
+        let from = head.rank();
+        head.power = bucket_of(plays) as u8;
+        let to = head.rank();
         if from != to {
             for word in doc.words() {
                 self.words.replay(word, slot, from, to);
@@ -268,7 +278,7 @@ impl Table {
             + self.by_id.allocation_size()
             + self.named.allocation_size()
             + many
-            + self.buckets.iter().map(|slots| slots.capacity() * size_of::<u32>()).sum::<usize>()
+            + self.buckets.iter().flatten().map(|slots| slots.capacity() * size_of::<u32>()).sum::<usize>()
             + self.cells_bytes
             + self.words.memory_bytes()
             + self.squashed.memory_bytes()
@@ -286,13 +296,13 @@ impl Table {
             cells.push(hash);
         }
         let (heads, words) = (&self.heads, &mut self.words);
-        let power_of = |slot: u32| heads[slot as usize].power;
-        cells.extend(folded.squashed.iter().map(|text| self.squashed.put(text, slot, power_of)));
-        cells.extend(folded.by.iter().map(|text| words.put(text, slot, power_of)));
+        let rank_of = |slot: u32| heads[slot as usize].rank();
+        cells.extend(folded.squashed.iter().map(|text| self.squashed.put(text, slot, rank_of)));
+        cells.extend(folded.by.iter().map(|text| words.put(text, slot, rank_of)));
         for form in &folded.forms {
             let counts = form.words.len() | form.main << 8;
             cells.push(u32::try_from(counts).expect("a form has few words"));
-            cells.extend(form.words.iter().map(|text| words.put(text, slot, power_of)));
+            cells.extend(form.words.iter().map(|text| words.put(text, slot, rank_of)));
         }
         let few = |count: usize| u8::try_from(count).expect("bounded when folded");
         Doc {
@@ -338,7 +348,8 @@ impl Table {
 
     fn put_in_bucket(&mut self, slot: u32) {
         let doc = self.docs[slot as usize].as_mut().expect("the document is in its slot");
-        let bucket = &mut self.buckets[bucket_of(doc.plays)];
+        let kind = self.heads[slot as usize].kind;
+        let bucket = &mut self.buckets[bucket_of(doc.plays)][kind as usize];
         doc.place = u32::try_from(bucket.len()).expect("documents are bounded");
         bucket.push(slot);
     }
@@ -346,8 +357,9 @@ impl Table {
     fn take_from_bucket(&mut self, slot: u32) {
         let doc = self.doc(slot);
         let (power, place) = (bucket_of(doc.plays), doc.place);
-        self.buckets[power].swap_remove(place as usize);
-        if let Some(&moved) = self.buckets[power].get(place as usize) {
+        let bucket = &mut self.buckets[power][self.heads[slot as usize].kind as usize];
+        bucket.swap_remove(place as usize);
+        if let Some(&moved) = bucket.get(place as usize) {
             self.docs[moved as usize].as_mut().expect("buckets hold documents").place = place;
         }
     }

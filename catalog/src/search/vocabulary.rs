@@ -2,7 +2,7 @@
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
-use super::posts::Posts;
+use super::posts::{Posts, Rank};
 use super::shards::Shards;
 use super::trie::{Trie, Walk};
 
@@ -64,20 +64,20 @@ impl Vocabulary {
     }
 
     /// Puts a document down under a word; gives the word's number.
-    pub(super) fn put(&mut self, text: &str, slot: u32, power_of: impl Fn(u32) -> u8) -> u32 {
+    pub(super) fn put(&mut self, text: &str, slot: u32, rank_of: impl Fn(u32) -> Rank) -> u32 {
         let number = self.find(text).unwrap_or_else(|| self.add(text));
         let posts = &mut self.words[number as usize].posts;
         let before = posts.memory_bytes();
-        posts.put(slot, power_of);
+        posts.put(slot, rank_of);
         self.slots_bytes = self.slots_bytes + posts.memory_bytes() - before;
         number
     }
 
     /// Takes a document with so many plays from under a word; a word without documents goes too.
-    pub(super) fn take(&mut self, number: u32, slot: u32, power: u8) {
+    pub(super) fn take(&mut self, number: u32, slot: u32, rank: Rank) {
         let word = &mut self.words[number as usize];
         let before = word.posts.memory_bytes();
-        word.posts.take(slot, power);
+        word.posts.take(slot, rank);
         self.slots_bytes = self.slots_bytes + word.posts.memory_bytes() - before;
         if word.posts.len() > 0 {
             return;
@@ -93,7 +93,7 @@ impl Vocabulary {
     }
 
     /// Puts a document under a word where it belongs with other plays.
-    pub(super) fn replay(&mut self, number: u32, slot: u32, from: u8, to: u8) {
+    pub(super) fn replay(&mut self, number: u32, slot: u32, from: Rank, to: Rank) {
         let posts = &mut self.words[number as usize].posts;
         let before = posts.memory_bytes();
         posts.replay(slot, from, to);
