@@ -8,8 +8,10 @@ use std::time::Duration;
 
 /// Connections that read a SQLite file, each a thread of its own: enough to keep small machines' cores busy.
 const SQLITE_READERS_MAX: u32 = 4;
-/// Connections to PostgreSQL. Its default allows 100 in all; several services and nodes share them.
-const POSTGRES_CONNECTIONS_MAX: u32 = 16;
+/// Connections to PostgreSQL for transactions. Its default allows 100 in all; several services and nodes share them.
+const POSTGRES_CONNECTIONS_MAX: u32 = 8;
+/// Connections to PostgreSQL for statements that are planned once: at 1 ms to the server and back, 8,000 a second.
+const POSTGRES_POINTS_MAX: u32 = 8;
 /// How long a request waits for a connection before it is told that the database is busy.
 const ACQUIRE_WAIT: Duration = Duration::from_secs(10);
 /// How long SQLite waits for another process's write; an import's batch takes a second or two.
@@ -43,11 +45,12 @@ pub struct Database {
 #[derive(Clone, Debug)]
 enum Pools {
     /// SQLite has one writer at a time: waiting for it in our own queue is fair, its own lock is not.
-    Sqlite {
-        writer: SqlitePool,
-        readers: SqlitePool,
+    Sqlite { writer: SqlitePool, readers: SqlitePool },
+    Postgres {
+        general: PgPool,
+        /// Connections that plan each statement once, for any values.
+        points: PgPool,
     },
-    Postgres(PgPool),
 }
 
 impl Database {
@@ -60,7 +63,7 @@ impl Database {
     pub async fn open_place(place: &Place) -> Result<Database, Error> {
         let pools = match place {
             Place::File(path) => sqlite(path).await,
-            Place::Postgres(url) => postgres(url).await.map(Pools::Postgres),
+            Place::Postgres(url) => postgres(url).await,
         };
         let pools = pools.map_err(|source| Error::Open { place: place.to_string(), source })?;
         Ok(Database { pools })
@@ -70,7 +73,7 @@ impl Database {
     pub fn kind(&self) -> Kind {
         match self.pools {
             Pools::Sqlite { .. } => Kind::Sqlite,
-            Pools::Postgres(_) => Kind::Postgres,
+            Pools::Postgres { .. } => Kind::Postgres,
         }
     }
 
@@ -78,9 +81,9 @@ impl Database {
     pub async fn snapshot(&self) -> Result<Transaction, Error> {
         Ok(match &self.pools {
             Pools::Sqlite { readers, .. } => Transaction::sqlite(readers.begin().await?),
-            Pools::Postgres(pool) => {
+            Pools::Postgres { general, .. } => {
                 let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-                Transaction::postgres(pool.begin_with(begin).await?)
+                Transaction::postgres(general.begin_with(begin).await?)
             }
         })
     }
@@ -90,25 +93,25 @@ impl Database {
         Ok(match &self.pools {
             // A deferred transaction that reads first could not wait for another process's write: it would fail.
             Pools::Sqlite { writer, .. } => Transaction::sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres(pool) => Transaction::postgres(pool.begin_with("BEGIN").await?),
+            Pools::Postgres { general, .. } => Transaction::postgres(general.begin_with("BEGIN").await?),
         })
     }
 
     /// All rows of one statement that reads.
     pub async fn rows(&self, sql: impl Into<Sql>, values: Vec<Value>) -> Result<Vec<Row>, Error> {
-        let sql = sql.into();
-        Ok(match &self.pools {
-            Pools::Sqlite { readers, .. } => {
-                let query = values.into_iter().fold(sqlx::query(sql.0), |q, value| value.bind_sqlite(q));
-                let rows = query.fetch_all(readers).await?;
-                rows.into_iter().map(|row| Row(crate::value::Inner::Sqlite(row))).collect()
-            }
-            Pools::Postgres(pool) => {
-                let query = values.into_iter().fold(sqlx::query(sql.0), |q, value| value.bind_postgres(q));
-                let rows = query.fetch_all(pool).await?;
-                rows.into_iter().map(|row| Row(crate::value::Inner::Postgres(row))).collect()
-            }
-        })
+        match &self.pools {
+            Pools::Sqlite { readers, .. } => from_sqlite(readers, sql.into(), values).await,
+            Pools::Postgres { general, .. } => from_postgres(general, sql.into(), values).await,
+        }
+    }
+
+    /// All rows of one statement that finds them by a whole key, or next to one: its plan is the same for all values, and
+    /// PostgreSQL makes it once on each connection.
+    pub async fn point(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, Error> {
+        match &self.pools {
+            Pools::Sqlite { readers, .. } => from_sqlite(readers, sql.into(), values).await,
+            Pools::Postgres { points, .. } => from_postgres(points, sql.into(), values).await,
+        }
     }
 
     /// The first row of one statement that reads.
@@ -131,7 +134,7 @@ impl Database {
             // compiles a statement anew for each value that is bound to it.
             Pools::Sqlite { writer, .. } => sqlx::query("PRAGMA optimize = 0x10012").execute(writer).await.map(drop)?,
             // The visibility map makes scans of an index alone possible; autovacuum would come to it later.
-            Pools::Postgres(pool) => sqlx::query("VACUUM (ANALYZE)").execute(pool).await.map(drop)?,
+            Pools::Postgres { general, .. } => sqlx::query("VACUUM (ANALYZE)").execute(general).await.map(drop)?,
         }
         Ok(())
     }
@@ -154,9 +157,24 @@ impl Database {
                 readers.close().await;
                 writer.close().await;
             }
-            Pools::Postgres(pool) => pool.close().await,
+            Pools::Postgres { general, points } => {
+                points.close().await;
+                general.close().await;
+            }
         }
     }
+}
+
+async fn from_sqlite(pool: &SqlitePool, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>, Error> {
+    let query = values.into_iter().fold(sqlx::query(sql.0), |q, value| value.bind_sqlite(q));
+    let rows = query.fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|row| Row(crate::value::Inner::Sqlite(row))).collect())
+}
+
+async fn from_postgres(pool: &PgPool, sql: Sql, values: Vec<Value>) -> Result<Vec<Row>, Error> {
+    let query = values.into_iter().fold(sqlx::query(sql.0), |q, value| value.bind_postgres(q));
+    let rows = query.fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|row| Row(crate::value::Inner::Postgres(row))).collect())
 }
 
 async fn sqlite(path: &std::path::Path) -> Result<Pools, sqlx::Error> {
@@ -185,7 +203,7 @@ fn sqlite_pool(connections_max: u32) -> SqlitePoolOptions {
     options.test_before_acquire(false).idle_timeout(None).max_lifetime(None)
 }
 
-async fn postgres(url: &str) -> Result<PgPool, sqlx::Error> {
+async fn postgres(url: &str) -> Result<Pools, sqlx::Error> {
     let options: PgConnectOptions = url.parse()?;
     let options = options
         .application_name("needledrop")
@@ -194,15 +212,21 @@ async fn postgres(url: &str) -> Result<PgPool, sqlx::Error> {
             ("statement_timeout", STATEMENT_LIMIT),
             ("lock_timeout", LOCK_LIMIT),
             ("idle_in_transaction_session_timeout", IDLE_TRANSACTION_LIMIT),
-            // A page of 50 and one of 5,000 want different plans, and planning for one table takes 0.1 ms.
-            ("plan_cache_mode", "force_custom_plan"),
             // Compiling a statement takes longer than any of ours runs.
             ("jit", "off"),
+            // So does starting workers: of a million tracks those of a release took 17 ms with them, and 2 without.
+            ("max_parallel_workers_per_gather", "0"),
         ])
         .disable_statement_logging();
     // A ping before each use would double the round trips; a broken connection is an error that is safe to try again.
-    let pool = PgPoolOptions::new().max_connections(POSTGRES_CONNECTIONS_MAX).acquire_timeout(ACQUIRE_WAIT);
-    pool.test_before_acquire(false).connect_with(options).await
+    let pool = |connections_max, plans| {
+        let pool = PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_WAIT);
+        pool.test_before_acquire(false).connect_with(options.clone().options([("plan_cache_mode", plans)]))
+    };
+    // A page of 50 and one of 5,000 want different plans, and planning for one table takes 0.1 ms.
+    let general = pool(POSTGRES_CONNECTIONS_MAX, "force_custom_plan").await?;
+    let points = pool(POSTGRES_POINTS_MAX, "force_generic_plan").await?;
+    Ok(Pools::Postgres { general, points })
 }
 
 impl Sql {

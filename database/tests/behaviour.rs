@@ -1,7 +1,7 @@
 //! What every service relies on, on each database.
 
 use needledrop_database::testing::on_each;
-use needledrop_database::{Database, Error, Insert, Migration, Row, Script, Value};
+use needledrop_database::{Database, Error, Insert, Kind, Migration, Row, Script, Value};
 
 const TABLES: &[Migration] = &[
     Migration {
@@ -68,6 +68,31 @@ async fn nulls_of_each_type_are_nulls_and_numbers_out_of_range_are_errors() {
         database.execute("UPDATE notes SET n = $1", vec![(-1_i64).into()]).await.unwrap();
         let row = database.row("SELECT n FROM notes", vec![]).await.unwrap().unwrap();
         assert!(row.get::<u64>(0).is_err());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_point_is_planned_once_and_finds_what_others_find() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        for (n, id) in (0_i64..).zip(["a", "b", "c"]) {
+            database.execute("INSERT INTO notes (id, n) VALUES ($1, $2)", vec![id.into(), n.into()]).await.unwrap();
+        }
+        let sql = "SELECT n FROM notes WHERE id = $1";
+        for (n, id) in (0_i64..).zip(["a", "b", "c", "d"]) {
+            let numbers = |rows: Vec<Row>| rows.iter().map(|row| row.get(0).unwrap()).collect::<Vec<i64>>();
+            let point = numbers(database.point(sql, vec![id.into()]).await.unwrap());
+            assert_eq!(point, numbers(database.rows(sql, vec![id.into()]).await.unwrap()));
+            assert_eq!(point, if id == "d" { vec![] } else { vec![n] });
+        }
+        if database.kind() == Kind::Postgres {
+            let planned = "SELECT current_setting('plan_cache_mode')";
+            let mode: String = database.point(planned, vec![]).await.unwrap()[0].get(0).unwrap();
+            assert_eq!(mode, "force_generic_plan");
+            let mode: String = database.rows(planned, vec![]).await.unwrap()[0].get(0).unwrap();
+            assert_eq!(mode, "force_custom_plan");
+        }
     })
     .await;
 }

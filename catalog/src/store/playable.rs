@@ -96,7 +96,7 @@ impl Catalog {
         values: Vec<Value>,
     ) -> Result<(u64, Option<Arc<Playable>>), Error> {
         let now = Instant::now();
-        let rows = self.0.database.rows(sql, values).await?;
+        let rows = self.0.database.point(sql, values).await?;
         let first = rows.first().ok_or_else(|| Error::Stored("no version".into()))?;
         let version = first.get(0)?;
         self.0.cache.observe(version, now);

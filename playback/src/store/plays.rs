@@ -20,7 +20,7 @@ impl Store {
     pub async fn play(&self, key: &PlayKey) -> Result<Option<Play>, Error> {
         let sql = "SELECT playback, begun, granted, ends FROM current_plays WHERE account = $1 AND client = $2 AND track = $3";
         let values = vec![key.account.as_str().into(), key.client.as_str().into(), key.track.as_str().into()];
-        self.database.row(sql, values).await?.as_ref().map(play).transpose()
+        self.database.point(sql, values).await?.first().map(play).transpose()
     }
 
     /// Writes plays over what was there, and forgets those that ended (None); each key once.

@@ -44,8 +44,8 @@ impl Store {
                    a.id, a.name, a.shown_as, a.plan, a.territory, a.is_admin, a.must_change_password, a.quality, \
                    a.data_saver, a.normalise \
                    FROM account_tokens t JOIN accounts a ON a.id = t.account WHERE t.digest = $1";
-        let row = self.database.row(sql, vec![digest.as_bytes().as_slice().into()]).await?;
-        row.as_ref().map(with_account).transpose()
+        let rows = self.database.point(sql, vec![digest.as_bytes().as_slice().into()]).await?;
+        rows.first().map(with_account).transpose()
     }
 
     /// The app passwords of the account of this name; none if there is no such account.
