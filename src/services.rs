@@ -10,7 +10,6 @@ use std::time::Duration;
 use needledrop_catalog::intake::Recorded;
 use needledrop_catalog::model::TrackRendition;
 use needledrop_catalog::search::Index;
-use needledrop_catalog::store::Synced;
 use needledrop_catalog::{Catalog, Change};
 use needledrop_database::Database;
 use needledrop_gateway::api::Counted;
@@ -244,16 +243,16 @@ impl Follower {
     /// Search looks at the whole catalog only if it may be behind it: a million tracks take a minute.
     async fn take_in(&self, snapshot: &Snapshot, is_behind: &mut bool) -> Result<(), String> {
         let recorded: Vec<_> = snapshot.tracks.iter().map(|track| recorded(track)).collect();
-        let synced = self.catalog.sync(&recorded).await;
-        // A run that failed may have changed something first.
-        *is_behind |= !synced.as_ref().is_ok_and(|synced| *synced == Synced::default());
-        let synced = synced.map_err(|error| error.to_string())?;
-        if !*is_behind {
-            return Ok(());
-        }
-        let indexed = self.documents.follow(&self.catalog).await?;
+        // A run that fails may have changed something first.
+        let was_behind = std::mem::replace(is_behind, true);
+        let synced = self.catalog.sync(&recorded).await.map_err(|error| error.to_string())?;
+        let indexed = if was_behind {
+            self.documents.follow(&self.catalog).await?
+        } else {
+            self.documents.follow_touched(&self.catalog, &synced.touched).await?
+        };
         *is_behind = false;
-        tracing::debug!(?synced, ?indexed, "the catalog follows the library");
+        tracing::debug!(?indexed, put = synced.put, removed = synced.removed, "the catalog follows the library");
         Ok(())
     }
 }

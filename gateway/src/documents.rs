@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use needledrop_catalog::model::{ArtistName, Track};
 use needledrop_catalog::search::{DocId, Document, Index, Kind};
+use needledrop_catalog::store::{IDS_MAX, Touched};
 use needledrop_catalog::{Catalog, Change};
 
 /// Documents that are given to the index in one go.
@@ -27,9 +28,15 @@ pub struct Documents {
 #[derive(Default)]
 struct Known {
     prints: Prints,
-    /// What was told while a look at the whole catalog is under way, which may have read it as it was before; None for
-    /// what has gone.
-    told: HashMap<(Kind, DocId), Option<u64>>,
+    /// What was told while a look at the whole catalog is under way, which may have read it as it was before. None
+    /// while there is no such look.
+    told: Option<HashSet<(Kind, DocId)>>,
+}
+
+impl Known {
+    fn is_told(&self, place: &(Kind, DocId)) -> bool {
+        self.told.as_ref().is_some_and(|told| told.contains(place))
+    }
 }
 
 /// What a look at the catalog did.
@@ -85,23 +92,64 @@ impl Documents {
     /// The index is full: in words.
     pub fn tell(&self, changes: &[Change]) -> Result<(), String> {
         let documents: Vec<Document> = changes.iter().filter_map(document).collect();
+        let gone: Vec<_> = changes.iter().filter_map(removed).collect();
+        self.tell_documents(&documents, &gone).map(drop)
+    }
+
+    /// Makes the index agree with the catalog where it was touched: what others read of it stays unread.
+    ///
+    /// # Errors
+    /// The catalog cannot be read, or the index is full: in words. Then only [`Documents::follow`] makes them agree.
+    pub async fn follow_touched(&self, catalog: &Catalog, touched: &Touched) -> Result<Indexed, String> {
+        if touched.artist_renamed {
+            // Whoever is named by others is looked for among all.
+            return self.follow(catalog).await;
+        }
+        let mut indexed = Indexed::default();
+        macro_rules! agree {
+            ($kind:expr, $ids:expr, $read:ident, $change:expr) => {
+                for ids in $ids.chunks(IDS_MAX) {
+                    let found = catalog.$read(ids).await.map_err(|error| error.to_string())?;
+                    let there = found.iter().flatten().map(|thing| $change(Arc::unwrap_or_clone(thing.clone())));
+                    let documents: Vec<Document> = there.filter_map(|change| document(&change)).collect();
+                    let gone = ids.iter().zip(&found).filter(|(_, thing)| thing.is_none());
+                    let gone: Vec<_> = gone.map(|(id, _)| ($kind, DocId::from(*id))).collect();
+                    let told = self.tell_documents(&documents, &gone)?;
+                    indexed.put += told.put;
+                    indexed.removed += told.removed;
+                }
+            };
+        }
+        agree!(Kind::Artist, touched.artists, artists, Change::Artist);
+        agree!(Kind::Release, touched.releases, releases, Change::Release);
+        agree!(Kind::Track, touched.tracks, tracks, |track| Change::Track(Box::new(track)));
+        Ok(indexed)
+    }
+
+    fn tell_documents(&self, documents: &[Document], gone: &[(Kind, DocId)]) -> Result<Indexed, String> {
         let mut known = self.known();
-        self.index.load(documents.iter()).map_err(|full| full.to_string())?;
-        for document in &documents {
-            let (place, print) = ((document.kind, document.id), fingerprint(document));
-            known.prints.insert(place, print);
-            known.told.insert(place, Some(print));
+        let known = &mut *known;
+        let mut indexed = Indexed::default();
+        let is_news =
+            |document: &&Document| known.prints.get(&(document.kind, document.id)) != Some(&fingerprint(document));
+        let fresh: Vec<&Document> = documents.iter().filter(is_news).collect();
+        self.index.load(fresh.iter().copied()).map_err(|full| full.to_string())?;
+        for document in fresh {
+            known.prints.insert((document.kind, document.id), fingerprint(document));
+            indexed.put += 1;
         }
-        for place in changes.iter().filter_map(removed) {
+        for place in gone {
             self.index.remove(place.0, &place.1);
-            known.prints.remove(&place);
-            known.told.insert(place, None);
+            indexed.removed += usize::from(known.prints.remove(place).is_some());
         }
-        Ok(())
+        if let Some(told) = &mut known.told {
+            told.extend(documents.iter().map(|document| (document.kind, document.id)).chain(gone.iter().copied()));
+        }
+        Ok(indexed)
     }
 
     fn begin(&self) -> Look {
-        self.known().told.clear();
+        self.known().told = Some(HashSet::new());
         Look::default()
     }
 
@@ -116,7 +164,7 @@ impl Documents {
 
     fn put(&self, look: &mut Look) -> Result<(), String> {
         let mut known = self.known();
-        look.fresh.retain(|document| !known.told.contains_key(&(document.kind, document.id)));
+        look.fresh.retain(|document| !known.is_told(&(document.kind, document.id)));
         self.index.load(look.fresh.iter()).map_err(|full| full.to_string())?;
         for document in look.fresh.drain(..) {
             known.prints.insert((document.kind, document.id), fingerprint(&document));
@@ -129,10 +177,10 @@ impl Documents {
     fn end(&self, look: Look, outcome: Result<(), String>) -> Result<Indexed, String> {
         let Look { seen, mut indexed, .. } = look;
         let mut known = self.known();
-        let Known { prints, told } = &mut *known;
+        let told = known.told.take().unwrap_or_default();
         outcome?;
-        prints.retain(|place, _| {
-            let is_there = seen.contains(place) || told.contains_key(place);
+        known.prints.retain(|place, _| {
+            let is_there = seen.contains(place) || told.contains(place);
             if !is_there {
                 self.index.remove(place.0, &place.1);
                 indexed.removed += 1;

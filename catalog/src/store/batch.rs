@@ -3,10 +3,10 @@
 //! Everything that the changes touch is read first, the changes are played through in memory in their order, and what
 //! differs at the end is written with few statements: things, their places in lists, and the counts over these.
 
-use super::cache::Touched;
 use super::landmarks::{Landmarks, Spot};
 use super::order::{self, List, Stretch};
 use super::rows::{self, Seated};
+use super::touched::Touched;
 use super::{Applied, Error};
 use crate::change::{Change, NUMBER_MAX, Refusal};
 use crate::model::{Artist, ArtistName, Credit, Episode, Release, ReleaseName, Share, Show, Track, Window};
@@ -399,7 +399,8 @@ impl Work {
             tracks: self.tracks.keys().copied().collect(),
             releases: self.releases.keys().copied().collect(),
             artists: self.artists.keys().copied().collect(),
-            renamed: self.artists.values().any(renamed_artist) || self.releases.values().any(renamed_release),
+            artist_renamed: self.artists.values().any(renamed_artist),
+            release_renamed: self.releases.values().any(renamed_release),
             reordered: false, // the listings know
         }
     }

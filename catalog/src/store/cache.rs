@@ -4,6 +4,7 @@
 //! a reader whose moment has another version neither finds nor leaves anything here.
 
 use super::playable::{Following, Playable};
+use super::touched::Touched;
 use crate::model::{Artist, Release, Track};
 use lru::LruCache;
 use needledrop_core::{ArtistId, ReleaseId, TrackId};
@@ -39,18 +40,6 @@ pub(super) struct State {
     playables: LruCache<TrackId, Arc<Playable>>,
     following: LruCache<TrackId, Arc<Following>>,
     tracklists: LruCache<ReleaseId, Vec<TrackId>>,
-}
-
-/// What a batch changed.
-#[derive(Debug, Default)]
-pub(super) struct Touched {
-    pub(super) tracks: Vec<TrackId>,
-    pub(super) releases: Vec<ReleaseId>,
-    pub(super) artists: Vec<ArtistId>,
-    /// A name that others repeat has changed.
-    pub(super) renamed: bool,
-    /// A track has come to a release, gone, or moved on it.
-    pub(super) reordered: bool,
 }
 
 /// What can be cached.
@@ -152,7 +141,7 @@ impl Cache {
         if state.version >= to {
             return; // a reader has seen it first, and cleared all
         }
-        if state.version + 1 != to || touched.renamed {
+        if state.version + 1 != to || touched.artist_renamed || touched.release_renamed {
             state.clear();
         }
         if touched.reordered {

@@ -17,16 +17,18 @@ mod rows;
 mod schema;
 mod shuffle;
 mod sync;
+mod touched;
 
 pub use list::{ArtistList, At, Cursor, NoCursor, PAGE_MAX, Page, ReleaseList, TrackList};
 pub use playable::Playable;
 pub use schema::MIGRATIONS;
 pub use sync::Synced;
+pub use touched::Touched;
 
 use crate::change::{Change, Refusal};
 use crate::model::{Artist, Credit, Episode, Release, Share, Show, Track, Window};
 use batch::AllLandmarks;
-use cache::{Cache, Cached, Touched};
+use cache::{Cache, Cached};
 use landmarks::Landmarks;
 use list::{Way, limit};
 use needledrop_core::{ArtistId, EpisodeId, ReleaseId, ShowId, TrackId};
@@ -137,11 +139,11 @@ impl Catalog {
 
     /// Applies changes in their order, all or none.
     pub async fn apply(&self, changes: Vec<Change>) -> Result<Applied, Error> {
-        self.apply_and_mark(changes, Vec::new()).await
+        Ok(self.apply_and_mark(changes, Vec::new()).await?.0)
     }
 
     /// Applies changes and remembers in the same transaction that ingest brought them.
-    async fn apply_and_mark(&self, changes: Vec<Change>, marks: Vec<sync::Mark>) -> Result<Applied, Error> {
+    async fn apply_and_mark(&self, changes: Vec<Change>, marks: Vec<sync::Mark>) -> Result<(Applied, Touched), Error> {
         if changes.len() > BATCH_MAX {
             return Err(Error::Batch(changes.len()));
         }
@@ -155,7 +157,7 @@ impl Catalog {
         tx.commit().await?;
         applied.version = before + 1;
         self.committed(applied.version, &touched, landmarks);
-        Ok(applied)
+        Ok((applied, touched))
     }
 
     /// Makes everything that is remembered agree with a batch that has just become visible.

@@ -4,7 +4,7 @@
 //! transaction. So a second run over the same library changes nothing, what ingest no longer has goes, and what came
 //! by other ways (an import of JSON) is left alone.
 
-use super::{Applied, Catalog, Error, rows};
+use super::{Applied, Catalog, Error, Touched, rows};
 use crate::change::Change;
 use crate::intake::{self, Recorded};
 use needledrop_database::{Insert, Transaction, Value};
@@ -17,7 +17,7 @@ const BATCH: usize = 2_000;
 const MARKS_READ: u64 = 10_000;
 
 /// What a run did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Synced {
     /// Artists, releases and tracks that came or became otherwise.
     pub put: u64,
@@ -25,6 +25,8 @@ pub struct Synced {
     pub removed: u64,
     /// Artists and releases that ingest no longer has and that something else still names.
     pub kept: u64,
+    /// All that its batches touched.
+    pub touched: Touched,
 }
 
 /// That ingest brought a thing, or brings it no more.
@@ -63,7 +65,9 @@ impl Catalog {
         let mut pending = pending.into_iter().peekable();
         while pending.peek().is_some() {
             let (changes, marks) = pending.by_ref().take(BATCH).unzip();
-            let Applied { kept_artists, kept_releases, .. } = self.apply_and_mark(changes, marks).await?;
+            let (applied, touched) = self.apply_and_mark(changes, marks).await?;
+            let Applied { kept_artists, kept_releases, .. } = applied;
+            synced.touched.add(touched);
             let kept = (kept_artists.len() + kept_releases.len()) as u64;
             synced.kept += kept;
             synced.removed -= kept;
