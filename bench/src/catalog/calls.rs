@@ -14,7 +14,7 @@ use std::{
 use needledrop_core::TrackId;
 use needledrop_loadtest::tally::Latencies;
 
-use super::{Failure, songs, table::Table};
+use super::{Args, Failure, files::Files, songs, table::Table};
 
 /// Connections, a thread each. At 3,000 calls a second each of them has 21 ms for an answer.
 pub(super) const CONNECTIONS: u32 = 64;
@@ -111,13 +111,15 @@ impl Drop for Up {
 }
 
 /// All kinds of calls, each by itself.
-pub(super) fn measure(up: &Up, tracks: u32, per_second: u32, seconds: u32, table: &mut Table) -> Result<(), Failure> {
+pub(super) fn measure(up: &Up, args: &Args, files: &Files, table: &mut Table) -> Result<(), Failure> {
+    let Args { tracks, per_second, seconds, .. } = *args;
     // Another seed for each kind of call: none finds in memory what the one before has read.
     let dice = |seed: u64, n: u32| songs::Dice(seed << 32 | u64::from(n)).roll();
     let any = |seed: u64, n: u32| songs::track_id(dice(seed, n) % tracks);
     let hot = |n: u32| songs::track_id(n % HOT);
     let offset = |n: u32| dice(3, n) % (tracks - 50);
     let mut row = |what: &str, per_second: u32, path: &(dyn Fn(u32) -> String + Sync)| -> Result<(), Failure> {
+        files.read()?;
         let times = load(up, per_second, seconds, path)?;
         table.many(&format!("`{what}, {per_second} a second"), &times);
         Ok(())

@@ -4,6 +4,7 @@
 //! HTTP, at fixed rates. Once on SQLite, and once on a PostgreSQL of its own, or on one that is named.
 
 mod calls;
+mod files;
 mod postgres;
 mod songs;
 mod store;
@@ -18,6 +19,7 @@ use needledrop_database::Database;
 use needledrop_loadtest::report::{Machine, numbers};
 
 use crate::servers;
+use files::Files;
 use postgres::Postgres;
 use table::Table;
 
@@ -78,14 +80,16 @@ pub fn run(args: &Args) -> Result<(), Failure> {
         let folder = tempfile::tempdir()?;
         let table = match (on, &args.postgres) {
             (On::Sqlite, _) => {
-                let file = folder.path().join("data/needledrop.db");
-                std::fs::create_dir(folder.path().join("data"))?;
-                measure(args, &runtime, &program, folder.path(), &file.display().to_string())?
+                let data = folder.path().join("data");
+                std::fs::create_dir(&data)?;
+                let file = data.join("needledrop.db").display().to_string();
+                measure(args, &runtime, &program, folder.path(), &file, &Files(Some(data)))?
             }
-            (On::Postgres, Some(url)) => measure(args, &runtime, &program, folder.path(), url)?,
+            (On::Postgres, Some(url)) => measure(args, &runtime, &program, folder.path(), url, &Files(None))?,
             (On::Postgres, None) => {
                 let server = Postgres::start()?;
-                measure(args, &runtime, &program, folder.path(), &server.url())?
+                let files = Files(Some(server.folder().to_owned()));
+                measure(args, &runtime, &program, folder.path(), &server.url(), &files)?
             }
         };
         text.push_str(&table.markdown(args.tracks));
@@ -101,17 +105,18 @@ fn measure(
     program: &Path,
     folder: &Path,
     place: &str,
+    files: &Files,
 ) -> Result<Table, Failure> {
     let mut table = runtime.block_on(async {
         let database = Database::open(place).await?;
         let mut table = Table::new(&database.version().await?);
-        let measured = store::measure(&database, args.tracks, Path::new(place), &mut table).await;
+        let measured = store::measure(&database, args.tracks, Path::new(place), files, &mut table).await;
         database.close().await;
         measured.map(|()| table)
     })?;
     let up = calls::Up::start(program, folder, place)?;
     table.once("search has read all names after a start", up.has_read(args.tracks)?);
-    calls::measure(&up, args.tracks, args.per_second, args.seconds, &mut table)?;
+    calls::measure(&up, args, files, &mut table)?;
     Ok(table)
 }
 
@@ -124,7 +129,8 @@ fn preamble(args: &Args) -> String {
          reading after the other. Calls go to a `needledrop up` on the same database over HTTP/1.1 without TLS on \
          loopback, on {} connections and the same cores, at a fixed rate for {} s each: they are due whether or not \
          those before are answered, and their time counts from then. PostgreSQL has `shared_buffers` 512 MB and \
-         `max_wal_size` 4 GB, on a unix socket; both databases sync.\n",
+         `max_wal_size` 4 GB, on a unix socket; both databases sync. Before each row the database's files are read \
+         through, so that none of them is on the disk alone.\n",
         numbers::date(unix),
         servers::commit(),
         machine.join("; "),

@@ -54,6 +54,11 @@ impl Postgres {
         Ok(server)
     }
 
+    /// Where its files are.
+    pub(super) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(super) fn url(&self) -> String {
         format!("postgres://needledrop@localhost/postgres?host={}", self.folder.path().display())
     }

@@ -12,6 +12,7 @@ use needledrop_loadtest::tally::Latencies;
 
 use super::{
     Failure,
+    files::Files,
     songs::{self, Dice, RELEASES_OF, TRACKS_ON, artist_id, release_id, track_id},
     table::Table,
 };
@@ -26,7 +27,13 @@ const READINGS: u32 = 2_000;
 const HOT: u32 = 10_000;
 
 /// Loads the catalog into an empty database and reads it. `file` is where it is, if it is a file.
-pub(super) async fn measure(database: &Database, tracks: u32, file: &Path, table: &mut Table) -> Result<(), Failure> {
+pub(super) async fn measure(
+    database: &Database,
+    tracks: u32,
+    file: &Path,
+    files: &Files,
+    table: &mut Table,
+) -> Result<(), Failure> {
     let catalog = Catalog::open(database.clone()).await?;
     if catalog.counts().await?.tracks > 0 {
         return Err("this database has a catalog already: name an empty one".into());
@@ -38,7 +45,7 @@ pub(super) async fn measure(database: &Database, tracks: u32, file: &Path, table
     catalog.analyze().await?;
     table.once("statistics of the database", begun.elapsed());
 
-    let mut at = Reading { catalog: &catalog, tracks, table };
+    let mut at = Reading { catalog: &catalog, tracks, files, table };
     at.single_tracks().await?;
     at.lists_at_any_offset().await?;
     at.parts_of_lists().await?;
@@ -52,6 +59,7 @@ pub(super) async fn measure(database: &Database, tracks: u32, file: &Path, table
 struct Reading<'a> {
     catalog: &'a Catalog,
     tracks: u32,
+    files: &'a Files,
     table: &'a mut Table,
 }
 
@@ -143,6 +151,7 @@ impl Reading<'_> {
         times: u32,
         mut run: impl AsyncFnMut() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        self.files.read()?;
         let mut took = Latencies::default();
         for _ in 0..times {
             let begun = Instant::now();
