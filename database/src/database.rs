@@ -219,13 +219,15 @@ async fn postgres(url: &str) -> Result<Pools, sqlx::Error> {
         ])
         .disable_statement_logging();
     // A ping before each use would double the round trips; a broken connection is an error that is safe to try again.
-    let pool = |connections_max, plans| {
-        let pool = PgPoolOptions::new().max_connections(connections_max).acquire_timeout(ACQUIRE_WAIT);
+    let pool = |connections_min, connections_max, plans| {
+        let pool = PgPoolOptions::new().min_connections(connections_min).max_connections(connections_max);
+        let pool = pool.acquire_timeout(ACQUIRE_WAIT);
         pool.test_before_acquire(false).connect_with(options.clone().options([("plan_cache_mode", plans)]))
     };
     // A page of 50 and one of 5,000 want different plans, and planning for one table takes 0.1 ms.
-    let general = pool(POSTGRES_CONNECTIONS_MAX, "force_custom_plan").await?;
-    let points = pool(POSTGRES_POINTS_MAX, "force_generic_plan").await?;
+    let general = pool(0, POSTGRES_CONNECTIONS_MAX, "force_custom_plan").await?;
+    // Open from the beginning: those who listen first would wait for them.
+    let points = pool(POSTGRES_POINTS_MAX, POSTGRES_POINTS_MAX, "force_generic_plan").await?;
     Ok(Pools::Postgres { general, points })
 }
 
