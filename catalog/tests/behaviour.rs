@@ -387,6 +387,47 @@ async fn follow(catalog: &Catalog, release: u32) {
     assert!(next.is_none(), "nothing follows the last");
 }
 
+#[tokio::test]
+async fn a_track_and_what_follows_come_in_one_statement() {
+    on_each(|database, _| async move {
+        let catalog = Catalog::open(database.clone()).await.unwrap();
+        let mut all: Vec<Change> = [release(1, 1), release(2, 1), release(3, 1)].into();
+        all.extend((0..9).map(|n| track(n, 1, 1)));
+        // Several of one number, and one with the largest there is.
+        let mut unnumbered: Vec<Track> = (20..25).map(|n| a_track(n, 2, 1)).collect();
+        unnumbered.iter_mut().for_each(|track| (track.disc_no, track.track_no) = (1, 0));
+        (unnumbered[2].disc_no, unnumbered[2].track_no) = (u32::MAX, u32::MAX);
+        all.extend(unnumbered.into_iter().map(|track| Change::Track(Box::new(track))));
+        all.push(track(50, 3, 1));
+        let window = |from| Window { territory: None, from: Some(from), until: None };
+        for n in [1, 3, 4, 20, 50] {
+            all.push(Change::Windows { track: track_id(n), windows: vec![window(7), window(3)] });
+        }
+        catalog.apply(all).await.unwrap();
+        for (release, count) in [(1, 9), (2, 5), (3, 1)] {
+            let list = TrackList::OnRelease(release_id(release));
+            let page = catalog.list_tracks(&list, &At::Offset(0), 100).await.unwrap();
+            assert_eq!(page.items.len(), count);
+            for (place, track) in page.items.iter().enumerate() {
+                // One that remembers nothing, and then what it remembers.
+                let fresh = Catalog::open(database.clone()).await.unwrap();
+                let expected = match page.items.get(place + 1) {
+                    Some(next) => catalog.playable(next.id).await.unwrap(),
+                    None => None,
+                };
+                for _ in 0..2 {
+                    let (found, following) =
+                        fresh.playable_with_following(track.id).await.unwrap().expect("it is there");
+                    assert_eq!(Some(found), catalog.playable(track.id).await.unwrap());
+                    assert_eq!(following, expected, "after {}", track.title);
+                }
+            }
+        }
+        assert!(catalog.playable_with_following(track_id(70)).await.unwrap().is_none());
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_see_a_batch_whole_or_not_at_all() {
     on_each(|database, _| async move {

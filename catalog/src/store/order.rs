@@ -9,9 +9,9 @@ use needledrop_core::{ArtistId, ReleaseId, ShowId};
 /// How much of a name takes part in its order, in bytes. Names that agree in these are ordered by id.
 const NAME_KEY_BYTES: usize = 64;
 /// Ends a part. Control characters of names are spaces in keys, so it is in none.
-const END: char = '\u{1}';
+pub(super) const END: char = '\u{1}';
 /// The character after [`END`]: a part's range ends before it.
-const PAST: char = '\u{2}';
+pub(super) const PAST: char = '\u{2}';
 
 /// A list, by its number in the tables. Numbers are never used again for something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,4 +1,4 @@
-//! What a grant needs of a track, and of the one after it: one statement each, and none while it is cached.
+//! What a grant needs of a track, and of the one after it: one statement for both, and none while they are cached.
 //!
 //! A page of a catalog comes once a visit, a grant with every track that anybody plays. So this does not begin a
 //! transaction, reads no names, and walks no release: the version comes in the same row, and what follows a track is
@@ -51,7 +51,64 @@ const AFTER: &str = concat!(
     "LEFT JOIN catalog_tracks t ON t.id = n.id LEFT JOIN catalog_windows w ON w.track_id = t.id ORDER BY w.position"
 );
 
+/// The track `$1` and what follows it. A track's key in the list `$2` is its release, `$3`, ten digits each of its disc
+/// and number, and its title as it sorts, which no statement can say: so this takes the first two that stand behind the
+/// number, before the release's end at `$4`. They are the track and what follows, where the first is the track.
+const WITH_FOLLOWING: &str = concat!(
+    "WITH own AS (SELECT id, release_id || $3 || substr(CAST(10000000000 + disc_no AS TEXT), 2) || ",
+    "substr(CAST(10000000000 + track_no AS TEXT), 2) AS number, release_id || $4 AS past ",
+    "FROM catalog_tracks WHERE id = $1), ",
+    "pair AS (SELECT id, (SELECT l.id FROM catalog_listings l WHERE l.list = $2 AND l.key >= own.number ",
+    "AND l.key < own.past ORDER BY l.key, l.id LIMIT 1) AS head, ",
+    "(SELECT l.id FROM catalog_listings l WHERE l.list = $2 AND l.key >= own.number ",
+    "AND l.key < own.past ORDER BY l.key, l.id LIMIT 1 OFFSET 1) AS behind FROM own) ",
+    "SELECT s.version, t.id, t.rev, t.duration_ms, t.renditions, t.release_id, t.disc_no, t.track_no, t.title, ",
+    "w.position, w.territory, w.opens, w.closes, p.head FROM catalog_state s ",
+    "LEFT JOIN (SELECT id, head, 0 AS place FROM pair UNION ALL SELECT behind, head, 1 FROM pair) p ON 1 = 1 ",
+    "LEFT JOIN catalog_tracks t ON t.id = p.id LEFT JOIN catalog_windows w ON w.track_id = t.id ",
+    "ORDER BY p.place, w.position"
+);
+
 impl Catalog {
+    /// A track as far as hearing it goes, and the one after it on its release.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn playable_with_following(
+        &self,
+        id: TrackId,
+    ) -> Result<Option<(Arc<Playable>, Option<Arc<Playable>>)>, Error> {
+        if let Some(track) = self.known::<Playable>(&id) {
+            let following = self.following(&track).await?;
+            return Ok(Some((track, following)));
+        }
+        let values: Vec<Value> = vec![
+            id.as_str().into(),
+            (List::TrackRelease as i64).into(),
+            order::END.to_string().into(),
+            order::PAST.to_string().into(),
+        ];
+        let now = Instant::now();
+        let rows = self.0.database.point(WITH_FOLLOWING, values).await?;
+        let (version, track) = self.keep(&rows, now)?;
+        let Some(track) = track else { return Ok(None) };
+        if rows[0].get::<Option<String>>(13)?.as_deref() != Some(id.as_str()) {
+            // It shares its number with others of its release, and is not the first of them.
+            let following = self.following(&track).await?;
+            return Ok(Some((track, following)));
+        }
+        let mut behind = rows.as_slice();
+        while let Some((row, others)) = behind.split_first()
+            && row.get::<Option<String>>(1)?.as_deref() == Some(id.as_str())
+        {
+            behind = others;
+        }
+        let (_, following) = self.keep(behind, now)?;
+        let known = Following(following.as_ref().map(|following| following.id));
+        self.0.cache.put(version, std::iter::once((id, Arc::new(known))));
+        Ok(Some((track, following)))
+    }
+
     /// A track as far as hearing it goes.
     ///
     /// # Errors
@@ -96,14 +153,18 @@ impl Catalog {
         values: Vec<Value>,
     ) -> Result<(u64, Option<Arc<Playable>>), Error> {
         let now = Instant::now();
-        let rows = self.0.database.point(sql, values).await?;
+        self.keep(&self.0.database.point(sql, values).await?, now)
+    }
+
+    /// The catalog's version, and the track of the first row, if it is of one; it is kept.
+    fn keep(&self, rows: &[Row], now: Instant) -> Result<(u64, Option<Arc<Playable>>), Error> {
         let first = rows.first().ok_or_else(|| Error::Stored("no version".into()))?;
         let version = first.get(0)?;
         self.0.cache.observe(version, now);
         if first.get::<Option<String>>(1)?.is_none() {
             return Ok((version, None));
         }
-        let found = Arc::new(read(first, &rows)?);
+        let found = Arc::new(read(first, rows)?);
         self.0.cache.put(version, std::iter::once((found.id, found.clone())));
         Ok((version, Some(found)))
     }
@@ -112,8 +173,13 @@ impl Catalog {
 fn read(first: &Row, rows: &[Row]) -> Result<Playable, Error> {
     let release: ReleaseId = rows::parsed(first, 5)?;
     let (disc_no, track_no) = (first.get(6)?, first.get(7)?);
+    let id = first.get::<String>(1)?;
     let mut windows = Vec::new();
     for row in rows {
+        // Behind its own rows may stand those of the track after it.
+        if row.get::<Option<String>>(1)?.as_ref() != Some(&id) {
+            break;
+        }
         if row.get::<Option<u64>>(9)?.is_some() {
             windows.push(rows::read_window(row, 10)?);
         }

@@ -37,8 +37,7 @@ pub(super) const PARAMS: &[Param] = &[
 ];
 
 pub(super) async fn stream(call: &Call<'_>, caller: &Caller, id: &str) -> Reply {
-    let track = found(call, track_id(id)?).await?.ok_or_else(|| no_such("track"))?;
-    let next = next(call, &track).await?;
+    let (track, next) = track_and_next(call, track_id(id)?).await?.ok_or_else(|| no_such("track"))?;
     let ask = Ask {
         track: (&*track).into(),
         next: next.as_deref().map(Into::into),
@@ -89,15 +88,21 @@ fn asked(call: &Call<'_>) -> Result<Asked, Problem> {
     Ok(Asked { codec, kbps, network, save_data: field(&SAVE_DATA) == Some("on") })
 }
 
-/// What plays next: the track that the client says, none if it says so, else the one after it on its release.
-async fn next(call: &Call<'_>, track: &Playable) -> Result<Option<Arc<Playable>>, Problem> {
-    match call.params.text("next") {
-        Some(id) => match TrackId::parse(id) {
-            Ok(id) => found(call, id).await,
-            Err(_) => Ok(None),
-        },
-        None => call.house.catalog.following(track).await.map_err(|error| failed(&error)),
-    }
+/// A track, and what plays next: the track that the client says, none if it says so, else the one after it on its
+/// release.
+async fn track_and_next(
+    call: &Call<'_>,
+    id: TrackId,
+) -> Result<Option<(Arc<Playable>, Option<Arc<Playable>>)>, Problem> {
+    let Some(next) = call.params.text("next") else {
+        return call.house.catalog.playable_with_following(id).await.map_err(|error| failed(&error));
+    };
+    let Some(track) = found(call, id).await? else { return Ok(None) };
+    let next = match TrackId::parse(next) {
+        Ok(next) => found(call, next).await?,
+        Err(_) => None,
+    };
+    Ok(Some((track, next)))
 }
 
 async fn found(call: &Call<'_>, id: TrackId) -> Result<Option<Arc<Playable>>, Problem> {

@@ -23,9 +23,8 @@ pub(super) async fn stream(call: &Call<'_>) -> Reply {
     if call.params.number("timeOffset", u64::MAX, 0)? > 0 {
         return Err(Failure::wrong("timeOffset", "seek with a range request at the URL this call leads to"));
     }
-    let track = call.house.catalog.playable(id).await?.ok_or_else(Failure::not_found)?;
+    let (track, next) = track_and_next(call, id).await?.ok_or_else(Failure::not_found)?;
     let device = device(call);
-    let next = next(call, &track).await?;
     let ask = Ask {
         track: (&*track).into(),
         next: next.as_deref().map(Into::into),
@@ -39,15 +38,20 @@ pub(super) async fn stream(call: &Call<'_>) -> Reply {
     Ok(Said::Elsewhere(first))
 }
 
-/// What plays next, so that the edge has its beginning in time: the track after this one in the saved play queue, else
-/// the one after it on its release.
-async fn next(call: &Call<'_>, track: &Playable) -> Result<Option<Arc<Playable>>, Failure> {
+/// A track, and what plays next, so that the edge has its beginning in time: the track after this one in the saved play
+/// queue, else the one after it on its release.
+async fn track_and_next(
+    call: &Call<'_>,
+    id: TrackId,
+) -> Result<Option<(Arc<Playable>, Option<Arc<Playable>>)>, Failure> {
+    let catalog = &call.house.catalog;
     if let Some(queue) = call.house.playback.queue(call.caller).await?
-        && let Some(id) = after(&queue.items, queue.index as usize, track.id)
+        && let Some(next) = after(&queue.items, queue.index as usize, id)
     {
-        return Ok(call.house.catalog.playable(id).await?);
+        let Some(track) = catalog.playable(id).await? else { return Ok(None) };
+        return Ok(Some((track, catalog.playable(next).await?)));
     }
-    Ok(call.house.catalog.following(track).await?)
+    Ok(catalog.playable_with_following(id).await?)
 }
 
 /// What follows a track in the queue: from the place that was saved on, since a track may be in it twice.
