@@ -107,7 +107,7 @@ impl Database {
 
     /// All rows of one statement that finds them by a whole key, or next to one: its plan is the same for all values, and
     /// PostgreSQL makes it once on each connection.
-    pub async fn point(&self, sql: &'static str, values: Vec<Value>) -> Result<Vec<Row>, Error> {
+    pub async fn point(&self, sql: impl Into<Sql>, values: Vec<Value>) -> Result<Vec<Row>, Error> {
         match &self.pools {
             Pools::Sqlite { readers, .. } => from_sqlite(readers, sql.into(), values).await,
             Pools::Postgres { points, .. } => from_postgres(points, sql.into(), values).await,

@@ -1,5 +1,7 @@
 //! What can go wrong with a database, and whether trying again helps.
 
+use std::sync::Arc;
+
 /// An operation on a database failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -64,6 +66,12 @@ pub enum Error {
     /// A statement failed.
     #[error("the database refused: {0}")]
     Statement(#[from] sqlx::Error),
+    /// A statement failed that several had asked for.
+    #[error(transparent)]
+    Shared(Arc<Error>),
+    /// More wait for the database than it can answer.
+    #[error("too many wait for the database")]
+    Crowded,
 }
 
 /// PostgreSQL's names for "somebody else was in the way", Appendix A of its manual.
@@ -84,7 +92,12 @@ impl Error {
 
     /// Whether the same transaction may well succeed a moment later.
     pub fn is_transient(&self) -> bool {
-        let Error::Statement(source) = self else { return false };
+        let source = match self {
+            Error::Statement(source) => source,
+            Error::Shared(error) => return error.is_transient(),
+            Error::Crowded => return true,
+            _ => return false,
+        };
         if matches!(source, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)) {
             return true;
         }
@@ -96,6 +109,7 @@ impl Error {
     fn database(&self) -> Option<&dyn sqlx::error::DatabaseError> {
         match self {
             Error::Statement(source) => source.as_database_error(),
+            Error::Shared(error) => error.database(),
             _ => None,
         }
     }

@@ -10,6 +10,7 @@
 pub mod bulk;
 mod database;
 mod error;
+mod gathered;
 mod migrate;
 mod place;
 #[cfg(feature = "testing")]
@@ -20,6 +21,7 @@ mod value;
 pub use bulk::Insert;
 pub use database::{Database, Kind};
 pub use error::Error;
+pub use gathered::{Each, Gathered};
 pub use migrate::{Migrated, Migration, Script};
 pub use place::Place;
 pub use transaction::Transaction;

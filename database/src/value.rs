@@ -106,6 +106,14 @@ impl Row {
     pub fn get<T: Column>(&self, index: usize) -> Result<T, Error> {
         T::read(self, index)
     }
+
+    /// How many columns it has; at least one.
+    pub(crate) fn columns(&self) -> usize {
+        match &self.0 {
+            Inner::Sqlite(row) => row.len(),
+            Inner::Postgres(row) => row.len(),
+        }
+    }
 }
 
 /// What a column can be read as.

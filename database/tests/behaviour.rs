@@ -1,7 +1,7 @@
 //! What every service relies on, on each database.
 
 use needledrop_database::testing::on_each;
-use needledrop_database::{Database, Error, Insert, Kind, Migration, Row, Script, Value};
+use needledrop_database::{Database, Each, Error, Gathered, Insert, Kind, Migration, Row, Script, Value};
 
 const TABLES: &[Migration] = &[
     Migration {
@@ -92,6 +92,96 @@ async fn a_point_is_planned_once_and_finds_what_others_find() {
             assert_eq!(mode, "force_generic_plan");
             let mode: String = database.rows(planned, vec![]).await.unwrap()[0].get(0).unwrap();
             assert_eq!(mode, "force_custom_plan");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_asks_at_the_same_time_shares_a_statement_and_gets_his_own_rows() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        let values = (0..400_i64).flat_map(|n| [format!("{n:03}").into(), n.into()]).collect();
+        let insert = Insert { head: "INSERT INTO notes (id, n)", width: 2, tail: "" };
+        database_insert(&database, insert, values).await;
+        // Two rows for each key but the last, none where there is none; and how many keys the statement had.
+        let sql = "SELECT m.n, (SELECT count(*) FROM asked), a.n FROM asked a CROSS JOIN notes m \
+                   WHERE m.id >= a.id AND m.id < a.until ORDER BY m.n";
+        let gathered = database.gathered(Each { key: &["id", "until"], sql }, vec![]);
+        let ask = |n: i64| {
+            let gathered = gathered.clone();
+            tokio::spawn(async move {
+                let (from, until) = (format!("{n:03}"), format!("{:03}", n + 2));
+                let rows = gathered.rows(vec![from.into(), until.into()]).await.unwrap();
+                let read = |row: &Row| (row.get::<i64>(0).unwrap(), row.get::<u64>(1).unwrap());
+                rows.iter().map(read).collect::<Vec<_>>()
+            })
+        };
+        let (mut statements, mut largest) = (0.0, 0);
+        let asked: Vec<_> = (0..450).map(|n| (n, ask(n))).collect();
+        for (n, rows) in asked {
+            let rows = rows.await.unwrap();
+            let own: Vec<i64> = rows.iter().map(|row| row.0).collect();
+            assert_eq!(own, (n..(n + 2).min(400)).collect::<Vec<_>>());
+            if let Some((_, keys)) = rows.first() {
+                statements += 1.0 / *keys as f64;
+                largest = largest.max(*keys);
+            }
+        }
+        assert!(statements < 100.0, "{statements} statements for 400 keys");
+        assert_eq!(largest, 32);
+        // Somebody alone waits for nobody.
+        assert_eq!(ask(6).await.unwrap(), [(6, 1), (7, 1)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn all_who_share_a_statement_learn_that_it_failed_and_the_next_goes_well() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        let sql = "SELECT m.n, a.n FROM asked a CROSS JOIN notes m WHERE m.id = a.id";
+        let gathered = database.gathered(Each { key: &["id"], sql }, vec![]);
+        let ask = |gathered: &Gathered| {
+            let gathered = gathered.clone();
+            tokio::spawn(async move { gathered.rows(vec!["a".into()]).await.map(|rows| rows.len()) })
+        };
+        database.execute("ALTER TABLE notes RENAME TO others", vec![]).await.unwrap();
+        let asked: Vec<_> = (0..50).map(|_| ask(&gathered)).collect();
+        for one in asked {
+            let error = one.await.unwrap().unwrap_err();
+            assert!(!error.is_transient() && error.to_string().contains("notes"), "{error}");
+        }
+        database.execute("ALTER TABLE others RENAME TO notes", vec![]).await.unwrap();
+        assert_eq!(ask(&gathered).await.unwrap().unwrap(), 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_leaves_takes_nothing_from_those_who_stay() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        database.execute("INSERT INTO notes (id, n) VALUES ($1, $2)", vec!["a".into(), 7.into()]).await.unwrap();
+        let sql = "SELECT m.n, a.n FROM asked a CROSS JOIN notes m WHERE m.id = a.id";
+        let gathered = database.gathered(Each { key: &["id"], sql }, vec![]);
+        let stays: Vec<_> = (0..200)
+            .map(|n| {
+                let gathered = gathered.clone();
+                let asked =
+                    tokio::spawn(
+                        async move { gathered.rows(vec!["a".into()]).await.unwrap()[0].get::<i64>(0).unwrap() },
+                    );
+                if n % 3 == 0 {
+                    asked.abort();
+                    None
+                } else {
+                    Some(asked)
+                }
+            })
+            .collect();
+        for one in stays.into_iter().flatten() {
+            assert_eq!(one.await.unwrap(), 7);
         }
     })
     .await;

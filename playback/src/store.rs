@@ -13,7 +13,7 @@ mod read;
 mod schema;
 mod tokens;
 
-use needledrop_database::{Database, Error, Migrated};
+use needledrop_database::{Database, Error, Gathered, Migrated};
 
 pub use accounts::{Added, Removed, WithPassword};
 pub use invitations::{Joined, Joining};
@@ -24,6 +24,8 @@ pub use tokens::TokensFull;
 #[derive(Clone, Debug)]
 pub struct Store {
     database: Database,
+    /// See [`Store::play`].
+    plays: Gathered,
 }
 
 impl Store {
@@ -33,6 +35,7 @@ impl Store {
     /// The database refuses, or a newer program has written it.
     pub async fn open(database: Database) -> Result<(Self, Migrated), Error> {
         let migrated = database.migrate("playback", schema::MIGRATIONS).await?;
-        Ok((Self { database }, migrated))
+        let plays = plays::by_key(&database);
+        Ok((Self { database, plays }, migrated))
     }
 }

@@ -32,7 +32,7 @@ use cache::{Cache, Cached};
 use landmarks::Landmarks;
 use list::{Way, limit};
 use needledrop_core::{ArtistId, EpisodeId, ReleaseId, ShowId, TrackId};
-use needledrop_database::{Database, Row, Transaction};
+use needledrop_database::{Database, Gathered, Row, Transaction};
 use order::{List, Stretch};
 use page::{Ids, Seats};
 use std::collections::HashMap;
@@ -114,6 +114,7 @@ pub struct Catalog(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     database: Database,
+    with_following: Gathered,
     cache: Cache,
     /// Of the version they were last read or written at.
     landmarks: Mutex<(u64, AllLandmarks)>,
@@ -134,7 +135,8 @@ impl Catalog {
         let version = version(&mut tx).await?;
         tx.commit().await?;
         let landmarks = Mutex::new((version, AllLandmarks::new()));
-        Ok(Catalog(Arc::new(Inner { database, cache: Cache::new(version, now), landmarks })))
+        let with_following = playable::with_following(&database);
+        Ok(Catalog(Arc::new(Inner { database, with_following, cache: Cache::new(version, now), landmarks })))
     }
 
     /// Applies changes in their order, all or none.

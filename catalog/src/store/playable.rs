@@ -1,4 +1,5 @@
-//! What a grant needs of a track, and of the one after it: one statement for both, and none while they are cached.
+//! What a grant needs of a track, and of the one after it: one statement for both, shared with others who ask at
+//! that moment, and none while they are cached.
 //!
 //! A page of a catalog comes once a visit, a grant with every track that anybody plays. So this does not begin a
 //! transaction, reads no names, and walks no release: the version comes in the same row, and what follows a track is
@@ -9,7 +10,7 @@ use super::order::{self, List, Stretch};
 use super::{Catalog, Error, rows};
 use crate::model::{TrackRendition, Window};
 use needledrop_core::{ReleaseId, Rev, TrackId};
-use needledrop_database::{Row, Value};
+use needledrop_database::{Database, Each, Gathered, Row, Value};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -51,23 +52,33 @@ const AFTER: &str = concat!(
     "LEFT JOIN catalog_tracks t ON t.id = n.id LEFT JOIN catalog_windows w ON w.track_id = t.id ORDER BY w.position"
 );
 
-/// The track `$1` and what follows it. A track's key in the list `$2` is its release, `$3`, ten digits each of its disc
-/// and number, and its title as it sorts, which no statement can say: so this takes the first two that stand behind the
-/// number, before the release's end at `$4`. They are the track and what follows, where the first is the track.
-const WITH_FOLLOWING: &str = concat!(
-    "WITH own AS (SELECT id, release_id || $3 || substr(CAST(10000000000 + disc_no AS TEXT), 2) || ",
-    "substr(CAST(10000000000 + track_no AS TEXT), 2) AS number, release_id || $4 AS past ",
-    "FROM catalog_tracks WHERE id = $1), ",
-    "pair AS (SELECT id, (SELECT l.id FROM catalog_listings l WHERE l.list = $2 AND l.key >= own.number ",
-    "AND l.key < own.past ORDER BY l.key, l.id LIMIT 1) AS head, ",
-    "(SELECT l.id FROM catalog_listings l WHERE l.list = $2 AND l.key >= own.number ",
-    "AND l.key < own.past ORDER BY l.key, l.id LIMIT 1 OFFSET 1) AS behind FROM own) ",
-    "SELECT s.version, t.id, t.rev, t.duration_ms, t.renditions, t.release_id, t.disc_no, t.track_no, t.title, ",
-    "w.position, w.territory, w.opens, w.closes, p.head FROM catalog_state s ",
-    "LEFT JOIN (SELECT id, head, 0 AS place FROM pair UNION ALL SELECT behind, head, 1 FROM pair) p ON 1 = 1 ",
-    "LEFT JOIN catalog_tracks t ON t.id = p.id LEFT JOIN catalog_windows w ON w.track_id = t.id ",
-    "ORDER BY p.place, w.position"
-);
+/// A track and what follows it, for each that is asked for. A track's key in the list `$1` is its release, `$2`, ten
+/// digits each of its disc and number, and its title as it sorts, which no statement can say: so this takes the first two
+/// that stand behind the number, before the release's end at `$3`. They are the track and what follows, where the first
+/// is the track.
+const WITH_FOLLOWING: Each = Each {
+    key: &["id"],
+    sql: concat!(
+        ", own AS (SELECT a.n, t.id, t.release_id || $2 || substr(CAST(10000000000 + t.disc_no AS TEXT), 2) || ",
+        "substr(CAST(10000000000 + t.track_no AS TEXT), 2) AS number, t.release_id || $3 AS past ",
+        "FROM asked a CROSS JOIN catalog_tracks t WHERE t.id = a.id), ",
+        "pair AS (SELECT n, id, (SELECT l.id FROM catalog_listings l WHERE l.list = $1 AND l.key >= own.number ",
+        "AND l.key < own.past ORDER BY l.key, l.id LIMIT 1) AS head, ",
+        "(SELECT l.id FROM catalog_listings l WHERE l.list = $1 AND l.key >= own.number ",
+        "AND l.key < own.past ORDER BY l.key, l.id LIMIT 1 OFFSET 1) AS behind FROM own) ",
+        "SELECT s.version, t.id, t.rev, t.duration_ms, t.renditions, t.release_id, t.disc_no, t.track_no, t.title, ",
+        "w.position, w.territory, w.opens, w.closes, p.head, a.n FROM asked a CROSS JOIN catalog_state s ",
+        "LEFT JOIN (SELECT n, id, head, 0 AS place FROM pair UNION ALL SELECT n, behind, head, 1 FROM pair) p ",
+        "ON p.n = a.n LEFT JOIN catalog_tracks t ON t.id = p.id LEFT JOIN catalog_windows w ON w.track_id = t.id ",
+        "ORDER BY a.n, p.place, w.position"
+    ),
+};
+
+/// Reads of tracks with what follows them.
+pub(super) fn with_following(database: &Database) -> Gathered {
+    let list: Value = (List::TrackRelease as i64).into();
+    database.gathered(WITH_FOLLOWING, vec![list, order::END.to_string().into(), order::PAST.to_string().into()])
+}
 
 impl Catalog {
     /// A track as far as hearing it goes, and the one after it on its release.
@@ -82,14 +93,8 @@ impl Catalog {
             let following = self.following(&track).await?;
             return Ok(Some((track, following)));
         }
-        let values: Vec<Value> = vec![
-            id.as_str().into(),
-            (List::TrackRelease as i64).into(),
-            order::END.to_string().into(),
-            order::PAST.to_string().into(),
-        ];
         let now = Instant::now();
-        let rows = self.0.database.point(WITH_FOLLOWING, values).await?;
+        let rows = self.0.with_following.rows(vec![id.as_str().into()]).await?;
         let (version, track) = self.keep(&rows, now)?;
         let Some(track) = track else { return Ok(None) };
         if rows[0].get::<Option<String>>(13)?.as_deref() != Some(id.as_str()) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use needledrop_core::{PlaybackId, UnixSeconds};
-use needledrop_database::{Error, Insert, Row, Value};
+use needledrop_database::{Database, Each, Error, Gathered, Insert, Row, Value};
 
 use super::Store;
 use super::read::parsed;
@@ -12,15 +12,26 @@ use crate::plays::{PLAY_SECONDS_MAX, Play, PlayKey};
 /// Plays that are kept, the newest of the last day: about 150 MB of rows.
 const PLAYS_MAX: u32 = 1_000_000;
 
+/// The plays of the keys that are asked for.
+const BY_KEY: Each = Each {
+    key: &["account", "client", "track"],
+    sql: "SELECT p.playback, p.begun, p.granted, p.ends, a.n FROM asked a CROSS JOIN current_plays p \
+          WHERE p.account = a.account AND p.client = a.client AND p.track = a.track",
+};
+
+/// Reads of plays.
+pub(super) fn by_key(database: &Database) -> Gathered {
+    database.gathered(BY_KEY, Vec::new())
+}
+
 impl Store {
     /// The play of this key, whether it still goes on or not.
     ///
     /// # Errors
     /// The database refuses.
     pub async fn play(&self, key: &PlayKey) -> Result<Option<Play>, Error> {
-        let sql = "SELECT playback, begun, granted, ends FROM current_plays WHERE account = $1 AND client = $2 AND track = $3";
-        let values = vec![key.account.as_str().into(), key.client.as_str().into(), key.track.as_str().into()];
-        self.database.point(sql, values).await?.first().map(play).transpose()
+        let key = vec![key.account.as_str().into(), key.client.as_str().into(), key.track.as_str().into()];
+        self.plays.rows(key).await?.first().map(play).transpose()
     }
 
     /// Writes plays over what was there, and forgets those that ended (None); each key once.
