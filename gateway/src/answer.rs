@@ -14,9 +14,11 @@ use needledrop_core::precondition::{self, Precondition};
 use needledrop_http::{Body, Request, problem};
 use needledrop_playback::Error;
 use needledrop_playback::account::NameRefusal;
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::api::route::Verb;
+use crate::shown::Page;
 
 /// How long anybody may keep what changes with the program only: long enough for a tool's run, short enough for an
 /// update.
@@ -29,6 +31,8 @@ pub type Reply = Result<Answer, Problem>;
 pub enum Answer {
     /// What is there: its reader may keep it and ask about it again.
     Entity(Value),
+    /// The same, as its text.
+    Written(Written),
     /// What was done, or a grant, which is made for this moment: never kept.
     Private(Value),
     /// The same, and something was made.
@@ -41,10 +45,36 @@ pub enum Answer {
     Whole(Response<Body>),
 }
 
+/// JSON whose places are addresses.
+pub struct Written {
+    text: String,
+    next: Option<String>,
+}
+
+impl Answer {
+    /// A thing that serialises itself.
+    pub fn written(thing: &impl Serialize) -> Self {
+        Self::Written(Written { text: text(thing), next: None })
+    }
+
+    /// A page of a list.
+    pub fn page<T: Serialize>(page: &Page<T>) -> Self {
+        Self::Written(Written { text: text(page), next: page.next().map(str::to_owned) })
+    }
+}
+
+fn text(thing: &impl Serialize) -> String {
+    serde_json::to_string(thing).expect("texts and numbers under names are JSON")
+}
+
 /// As a response.
 pub fn respond(request: &Request, reply: Reply) -> Response<Body> {
     match reply {
-        Ok(Answer::Entity(value)) => entity(request, &value),
+        Ok(Answer::Entity(value)) => {
+            let next = value["next"].as_str().map(str::to_owned);
+            entity(request, Written { text: value.to_string(), next })
+        }
+        Ok(Answer::Written(written)) => entity(request, written),
         Ok(Answer::Fixed(text)) => fixed(request, text),
         Ok(Answer::Private(value)) => json(value.to_string(), StatusCode::OK),
         Ok(Answer::Created(value)) => json(value.to_string(), StatusCode::CREATED),
@@ -155,15 +185,14 @@ fn tagged(request: &Request, tag: &EntityTag, whole: impl FnOnce() -> Response<B
     response
 }
 
-fn entity(request: &Request, value: &Value) -> Response<Body> {
-    let text = value.to_string();
+fn entity(request: &Request, Written { text, next }: Written) -> Response<Body> {
     let tag = tag_of(&text);
     let mut response = tagged(request, &tag, || json(text, StatusCode::OK));
     let headers = response.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
     headers.insert(VARY, HeaderValue::from_static("authorization, cookie"));
     // The page after this one, for clients that do not look into the answer (RFC 8288).
-    if let Some(next) = value["next"].as_str()
+    if let Some(next) = next
         && let Ok(link) = HeaderValue::from_str(&format!("<{next}>; rel=\"next\""))
     {
         headers.insert(LINK, link);

@@ -19,6 +19,7 @@ pub mod oauth;
 pub mod ops;
 pub mod query;
 pub mod shapes;
+pub mod shown;
 pub mod subsonic;
 pub mod web;
 pub mod who;

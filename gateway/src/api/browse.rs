@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use needledrop_catalog::model::{Artist, Release, ReleaseKind};
-use needledrop_catalog::store::{ArtistList, At, ReleaseList, TrackList};
+use needledrop_catalog::model::{Artist, Release, ReleaseKind, Track};
+use needledrop_catalog::store::{ArtistList, At, Page, ReleaseList, TrackList};
 use needledrop_core::{ArtistId, Problem, ReleaseId, TrackId};
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use super::{Call, no_such};
 use crate::answer::{Answer, Reply, failed};
 use crate::query::wrong;
 use crate::shapes::{self, Listed};
+use crate::shown;
 
 /// Tracks of an album that come with it, and of an artist's best.
 const ALBUM_TRACKS: u64 = 50;
@@ -27,7 +28,8 @@ pub(super) const GROUPS: &[Param] = &[Param::optional(
 )];
 
 pub(super) async fn artist(call: &Call<'_>, id: &str) -> Reply {
-    Ok(Answer::Entity(shapes::artist(&*the_artist(call, artist_id(id)?).await?)))
+    let artist = the_artist(call, artist_id(id)?).await?;
+    Ok(Answer::written(&shown::Artist::new(&artist, &call.here)))
 }
 
 async fn the_artist(call: &Call<'_>, id: ArtistId) -> Result<Arc<Artist>, Problem> {
@@ -36,32 +38,36 @@ async fn the_artist(call: &Call<'_>, id: ArtistId) -> Result<Arc<Artist>, Proble
 }
 
 pub(super) async fn album(call: &Call<'_>, id: &str) -> Reply {
-    let id = release_id(id)?;
-    let found = call.house.catalog.release(id).await.map_err(|error| failed(&error))?;
-    Ok(Answer::Entity(with_tracks(call, &*found.ok_or_else(|| no_such("album"))?).await?))
+    let release = the_release(call, id).await?;
+    let tracks = tracks_on(call, release.id, ALBUM_TRACKS, 0).await?;
+    Ok(Answer::written(&shown::Album::new(&release, &call.here).with_tracks(tracks.shown(&call.here))))
 }
 
 /// An album with its first tracks.
 pub(super) async fn with_tracks(call: &Call<'_>, release: &Release) -> Result<Value, Problem> {
-    let mut shape = shapes::album(release);
-    shape["tracks"] = tracks_on(call, release.id, ALBUM_TRACKS, 0).await?;
-    Ok(shape)
+    let tracks = tracks_on(call, release.id, ALBUM_TRACKS, 0).await?;
+    Ok(json!(shown::Album::new(release, &call.here).with_tracks(tracks.shown(&call.here))))
+}
+
+async fn the_release(call: &Call<'_>, id: &str) -> Result<Arc<Release>, Problem> {
+    let found = call.house.catalog.release(release_id(id)?).await.map_err(|error| failed(&error))?;
+    found.ok_or_else(|| no_such("album"))
 }
 
 pub(super) async fn track(call: &Call<'_>, id: &str) -> Reply {
     let found = call.house.catalog.track(track_id(id)?).await.map_err(|error| failed(&error))?;
-    Ok(Answer::Entity(shapes::track(&*found.ok_or_else(|| no_such("track"))?)))
+    let track = found.ok_or_else(|| no_such("track"))?;
+    Ok(Answer::written(&shown::Track::new(&track, &call.here)))
 }
 
 pub(super) async fn album_tracks(call: &Call<'_>, id: &str) -> Reply {
-    let id = release_id(id)?;
-    let found = call.house.catalog.release(id).await.map_err(|error| failed(&error))?;
-    found.ok_or_else(|| no_such("album"))?;
-    Ok(Answer::Entity(tracks_on(call, id, call.limit()?, call.offset()?).await?))
+    let release = the_release(call, id).await?;
+    let tracks = tracks_on(call, release.id, call.limit()?, call.offset()?).await?;
+    Ok(Answer::page(&tracks.shown(&call.here)))
 }
 
-async fn tracks_on(call: &Call<'_>, id: ReleaseId, limit: u64, offset: u64) -> Result<Value, Problem> {
-    list_tracks(call, &TrackList::OnRelease(id), &format!("/v1/albums/{id}/tracks"), limit, offset).await
+async fn tracks_on(call: &Call<'_>, id: ReleaseId, limit: u64, offset: u64) -> Result<Tracks, Problem> {
+    list_tracks(call, &TrackList::OnRelease(id), format!("/v1/albums/{id}/tracks"), limit, offset).await
 }
 
 /// Things by their ids in place of a list.
@@ -114,7 +120,8 @@ pub(super) async fn tracks(call: &Call<'_>) -> Reply {
         Some(_) => return Err(wrong("order", "it is name, newest or played")),
     };
     let href = format!("/v1/tracks?order={order}");
-    Ok(Answer::Entity(list_tracks(call, &list, &href, call.limit()?, call.offset()?).await?))
+    let tracks = list_tracks(call, &list, href, call.limit()?, call.offset()?).await?;
+    Ok(Answer::page(&tracks.shown(&call.here)))
 }
 
 pub(super) async fn top_tracks(call: &Call<'_>, id: &str) -> Reply {
@@ -161,7 +168,8 @@ pub(super) async fn artists(call: &Call<'_>) -> Reply {
     let page = call.house.catalog.list_artists(&ArtistList::ByName, &At::Offset(offset), limit as usize).await;
     let page = page.map_err(|error| failed(&error))?;
     let listed = Listed { href: "/v1/artists", limit, offset, total: page.total };
-    Ok(Answer::Entity(listed.page(page.items.iter().map(|artist| shapes::artist(artist)).collect())))
+    let items = page.items.iter().map(|artist| shown::Artist::new(artist, &call.here)).collect();
+    Ok(Answer::page(&shown::Page::new(&listed, items, &call.here)))
 }
 
 /// The first page: what came last, and what is played most.
@@ -192,14 +200,35 @@ async fn list_albums(call: &Call<'_>, list: &ReleaseList, href: &str) -> Reply {
     let page = call.house.catalog.list_releases(list, &At::Offset(offset), limit as usize).await;
     let page = page.map_err(|error| failed(&error))?;
     let listed = Listed { href, limit, offset, total: page.total };
-    Ok(Answer::Entity(listed.page(page.items.iter().map(|release| shapes::album(release)).collect())))
+    let items = page.items.iter().map(|release| shown::Album::new(release, &call.here)).collect();
+    Ok(Answer::page(&shown::Page::new(&listed, items, &call.here)))
 }
 
-async fn list_tracks(call: &Call<'_>, list: &TrackList, href: &str, limit: u64, offset: u64) -> Result<Value, Problem> {
+/// A page of tracks, before it is written.
+struct Tracks {
+    page: Page<Arc<Track>>,
+    href: String,
+    limit: u64,
+    offset: u64,
+}
+
+impl Tracks {
+    fn shown<'a>(&'a self, here: &'a str) -> shown::Page<shown::Track<'a>> {
+        let Self { page, href, limit, offset } = self;
+        let listed = Listed { href, limit: *limit, offset: *offset, total: page.total };
+        shown::Page::new(&listed, page.items.iter().map(|track| shown::Track::new(track, here)).collect(), here)
+    }
+}
+
+async fn list_tracks(
+    call: &Call<'_>,
+    list: &TrackList,
+    href: String,
+    limit: u64,
+    offset: u64,
+) -> Result<Tracks, Problem> {
     let page = call.house.catalog.list_tracks(list, &At::Offset(offset), limit as usize).await;
-    let page = page.map_err(|error| failed(&error))?;
-    let listed = Listed { href, limit, offset, total: page.total };
-    Ok(listed.page(page.items.iter().map(|track| shapes::track(track)).collect()))
+    Ok(Tracks { page: page.map_err(|error| failed(&error))?, href, limit, offset })
 }
 
 fn artist_id(text: &str) -> Result<ArtistId, Problem> {

@@ -52,6 +52,8 @@ pub struct Call<'a> {
     /// Values of the template's variables.
     values: Vec<&'a str>,
     now: UnixSeconds,
+    /// Scheme and host that the client asks: what places in its answer begin with.
+    here: String,
 }
 
 /// The answer to a request below `/v1/`.
@@ -61,11 +63,11 @@ pub async fn answer(house: &House, request: &Request, now: UnixSeconds) -> Respo
     match route::find(ROUTES, &request.method, path.strip_suffix('/').unwrap_or(path)) {
         Found::Call(route, values) => {
             let params = Params::read(request.uri.query().unwrap_or_default().as_bytes());
-            let call = Call { house, request, params, values, now };
+            let call = Call { house, request, params, values, now, here: house.here(request) };
             let mut reply = call.make(route).await;
             // Clients go on reading at `next` as it stands, and show pictures elsewhere than below this page.
             if let Ok(Answer::Entity(said) | Answer::Private(said) | Answer::Created(said)) = &mut reply {
-                shapes::make_absolute(said, &house.here(request));
+                shapes::make_absolute(said, &call.here);
             }
             answer::respond(request, reply)
         }
