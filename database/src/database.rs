@@ -24,6 +24,16 @@ const STATEMENTS_MAX: usize = 256;
 const STATEMENT_LIMIT: &str = "60s";
 /// Longest wait for a lock on PostgreSQL: longer than a batch of an import, shorter than people wait.
 const LOCK_LIMIT: &str = "30s";
+/// A page of 50 and one of 5,000 want different plans, and planning for one table takes 0.1 ms.
+const GENERAL_PLANS: &[(&str, &str)] = &[("plan_cache_mode", "force_custom_plan")];
+/// Planned once, when a table may still be empty: then PostgreSQL would read all of it for a few keys, and go on doing so
+/// while it grows. What is found by its key needs no other way than the key's index.
+const POINT_PLANS: &[(&str, &str)] = &[
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
 /// A transaction that nobody continues would keep old rows from being cleaned up.
 const IDLE_TRANSACTION_LIMIT: &str = "120s";
 
@@ -219,15 +229,14 @@ async fn postgres(url: &str) -> Result<Pools, sqlx::Error> {
         ])
         .disable_statement_logging();
     // A ping before each use would double the round trips; a broken connection is an error that is safe to try again.
-    let pool = |connections_min, connections_max, plans| {
+    let pool = |connections_min, connections_max, plans: &[(&str, &str)]| {
         let pool = PgPoolOptions::new().min_connections(connections_min).max_connections(connections_max);
         let pool = pool.acquire_timeout(ACQUIRE_WAIT);
-        pool.test_before_acquire(false).connect_with(options.clone().options([("plan_cache_mode", plans)]))
+        pool.test_before_acquire(false).connect_with(options.clone().options(plans.iter().copied()))
     };
-    // A page of 50 and one of 5,000 want different plans, and planning for one table takes 0.1 ms.
-    let general = pool(0, POSTGRES_CONNECTIONS_MAX, "force_custom_plan").await?;
+    let general = pool(0, POSTGRES_CONNECTIONS_MAX, GENERAL_PLANS).await?;
     // Open from the beginning: those who listen first would wait for them.
-    let points = pool(POSTGRES_POINTS_MAX, POSTGRES_POINTS_MAX, "force_generic_plan").await?;
+    let points = pool(POSTGRES_POINTS_MAX, POSTGRES_POINTS_MAX, POINT_PLANS).await?;
     Ok(Pools::Postgres { general, points })
 }
 

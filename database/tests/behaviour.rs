@@ -1,7 +1,7 @@
 //! What every service relies on, on each database.
 
 use needledrop_database::testing::on_each;
-use needledrop_database::{Database, Each, Error, Gathered, Insert, Kind, Migration, Row, Script, Value};
+use needledrop_database::{Database, Each, Error, Gathered, Insert, Kind, Migration, Row, Script, Sql, Value};
 
 const TABLES: &[Migration] = &[
     Migration {
@@ -93,6 +93,26 @@ async fn a_point_is_planned_once_and_finds_what_others_find() {
             let mode: String = database.rows(planned, vec![]).await.unwrap()[0].get(0).unwrap();
             assert_eq!(mode, "force_custom_plan");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_point_goes_by_the_key_even_if_its_table_was_empty_when_it_was_planned() {
+    on_each(|database, _| async move {
+        migrated(&database).await;
+        let asked = "WITH asked (id) AS (VALUES ('a'),('b'),('c'),('d'),('e'),('f'),('g'),('h'))";
+        let explain = match database.kind() {
+            Kind::Postgres => "EXPLAIN",
+            Kind::Sqlite => "EXPLAIN QUERY PLAN",
+        };
+        let sql = format!("{explain} {asked} SELECT m.n FROM asked a CROSS JOIN notes m WHERE m.id = a.id");
+        let rows = database.point(Sql::assembled(sql), vec![]).await.unwrap();
+        // Where the plan's lines are.
+        let index = if database.kind() == Kind::Postgres { 0 } else { 3 };
+        let plan: Vec<String> = rows.iter().map(|row| row.get(index).unwrap()).collect();
+        let plan = plan.join("\n");
+        assert!(plan.contains("Index Scan") || plan.contains("SEARCH m USING PRIMARY KEY"), "{plan}");
     })
     .await;
 }
