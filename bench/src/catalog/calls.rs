@@ -110,30 +110,42 @@ impl Drop for Up {
     }
 }
 
-/// All kinds of calls, each by itself.
+/// All kinds of calls, each by itself, in rounds.
 pub(super) fn measure(up: &Up, args: &Args, files: &Files, table: &mut Table) -> Result<(), Failure> {
+    // Once, so that what is read again and again is in memory.
+    load(up, HOT, 1, &|n| format!("/v1/tracks/{}", songs::track_id(n % HOT)))?;
+    load(up, HOT, 1, &|n| format!("/v1/albums/{}", songs::release_id(n % HOT)))?;
+    load(up, HOT, 1, &|n| format!("/v1/artists/{}", songs::artist_id(n % HOT)))?;
+    // The first grants of a server are slower: each connection to its database plans their statements.
+    load(up, HOT, 1, &|n| format!("/v1/tracks/{}/stream", songs::track_id(args.tracks - 1 - n)))?;
+    let rounds = (0..args.rounds).map(|round| one_round(up, args, files, round)).collect::<Result<Vec<_>, _>>()?;
+    for (row, (what, _)) in rounds[0].iter().enumerate() {
+        table.rounds(what, &rounds.iter().map(|round| &round[row].1).collect::<Vec<_>>());
+    }
+    Ok(())
+}
+
+/// Each kind of call once, and how long it took.
+fn one_round(up: &Up, args: &Args, files: &Files, round: u32) -> Result<Vec<(String, Latencies)>, Failure> {
     let Args { tracks, per_second, seconds, .. } = *args;
-    // Another seed for each kind of call: none finds in memory what the one before has read.
-    let dice = |seed: u64, n: u32| songs::Dice(seed << 32 | u64::from(n)).roll();
-    let any = |seed: u64, n: u32| songs::track_id(dice(seed, n) % tracks);
+    // Another seed for each kind of call and each round: none finds in memory what the one before has read.
+    let dice = |seed: u32, n: u32| songs::Dice(u64::from(round << 8 | seed) << 32 | u64::from(n)).roll();
+    let any = |seed: u32, n: u32| songs::track_id(dice(seed, n) % tracks);
     let hot = |n: u32| songs::track_id(n % HOT);
     let offset = |n: u32| dice(3, n) % (tracks - 50);
+    let mut rows = Vec::new();
     let mut row = |what: &str, per_second: u32, path: &(dyn Fn(u32) -> String + Sync)| -> Result<(), Failure> {
         files.read()?;
         let times = load(up, per_second, seconds, path)?;
-        table.many(&format!("`{what}, {per_second} a second"), &times);
+        let p99 = times.quantile(0.99).unwrap_or_default().as_secs_f64() * 1e3;
+        eprintln!("round {}: `{what}: p99 {p99:.2} ms", round + 1);
+        rows.push((format!("`{what}, {per_second} a second"), times));
         Ok(())
     };
-    // Once, so that what is read again and again is in memory.
-    load(up, HOT, 1, &|n| format!("/v1/tracks/{}", hot(n)))?;
-    load(up, HOT, 1, &|n| format!("/v1/albums/{}", songs::release_id(n % HOT)))?;
-    load(up, HOT, 1, &|n| format!("/v1/artists/{}", songs::artist_id(n % HOT)))?;
     row("/v1/tracks/{id}` cached", 1_000, &|n| format!("/v1/tracks/{}", hot(n)))?;
     row("/v1/albums/{id}` with its tracks, cached", 1_000, &|n| format!("/v1/albums/{}", songs::release_id(n % HOT)))?;
     row("/v1/artists/{id}` cached", 1_000, &|n| format!("/v1/artists/{}", songs::artist_id(n % HOT)))?;
     row("/v1/tracks/{id}` any of them", 1_000, &|n| format!("/v1/tracks/{}", any(1, n)))?;
-    // The first grants of a server are slower: each connection to its database plans their statements.
-    load(up, HOT, 1, &|n| format!("/v1/tracks/{}/stream", any(6, n)))?;
     row("/stream`: as people listen", per_second, &|n| format!("/v1/tracks/{}/stream", listened(dice(5, n), tracks)))?;
     row("/stream`: a new play of any track", per_second, &|n| format!("/v1/tracks/{}/stream", any(2, n)))?;
     row("/stream`: plays that go on", per_second, &|n| format!("/v1/tracks/{}/stream", hot(n)))?;
@@ -145,7 +157,8 @@ pub(super) fn measure(up: &Up, args: &Args, files: &Files, table: &mut Table) ->
         let typed = songs::title(dice(4, n / KEYS) % tracks);
         let typed: String = typed.chars().take((n % KEYS + 1) as usize).collect();
         format!("/v1/search?type=track,album,artist&q={}", in_query(typed.trim_end()))
-    })
+    })?;
+    Ok(rows)
 }
 
 /// What somebody listens to, of a roll of 31 bits: a track's chance falls with its rank (Zipf, exponent 1), since the

@@ -46,9 +46,13 @@ pub struct Args {
     #[arg(long, default_value_t = 3_000)]
     per_second: u32,
 
-    /// How long each kind of call is made. Unit: seconds
-    #[arg(long, default_value_t = 20)]
+    /// How long each kind of call is made in a round. Unit: seconds
+    #[arg(long, default_value_t = 8)]
     seconds: u32,
+
+    /// Rounds of all kinds of calls, one after the other
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
 
     /// Write the tables here instead of printing them only
     #[arg(long, value_name = "FILE")]
@@ -128,7 +132,8 @@ fn preamble(args: &Args) -> String {
          Made by `cargo xtask catalog` on {} at commit {}: {}. Rows above the line of calls are the store alone, one \
          reading after the other. Calls go to a `needledrop up` on the same database over HTTP/1.1 without TLS on \
          loopback, on {} connections and the same cores, at a fixed rate for {} s each: they are due whether or not \
-         those before are answered, and their time counts from then. PostgreSQL has `shared_buffers` 512 MB and \
+         those before are answered, and their time counts from then; {} rounds of all of them, of which the rows give \
+         the median p50, the median p99 and the longest of all. PostgreSQL has `shared_buffers` 512 MB and \
          `max_wal_size` 4 GB, on a unix socket; both databases sync. Before each row the database's files are read \
          through, so that none of them is on the disk alone.\n",
         numbers::date(unix),
@@ -136,5 +141,6 @@ fn preamble(args: &Args) -> String {
         machine.join("; "),
         calls::CONNECTIONS,
         args.seconds,
+        args.rounds,
     )
 }

@@ -22,10 +22,19 @@ impl Table {
 
     /// What was done again and again.
     pub(super) fn many(&mut self, what: &str, times: &Latencies) {
-        let shown =
-            |time: Option<Duration>| time.map_or("-".to_owned(), |t| format!("{:.2} ms", t.as_secs_f64() * 1e3));
-        let (p50, p99) = (times.quantile(0.5), times.quantile(0.99));
-        self.row(format!("| {what} | {} | {} | {} |", shown(p50), shown(p99), shown(times.max())));
+        self.rounds(what, &[times]);
+    }
+
+    /// The same in rounds: medians of their quantiles, so that what befell the machine in one of them does not stand for
+    /// all, and the longest time of all, in which it shows.
+    pub(super) fn rounds(&mut self, what: &str, rounds: &[&Latencies]) {
+        let median = |q: f64| {
+            let mut times: Vec<_> = rounds.iter().filter_map(|times| times.quantile(q)).collect();
+            times.sort_unstable();
+            times.get(times.len() / 2).copied()
+        };
+        let longest = rounds.iter().filter_map(|times| times.max()).max();
+        self.row(format!("| {what} | {} | {} | {} |", shown(median(0.5)), shown(median(0.99)), shown(longest)));
     }
 
     /// A number that is no time.
@@ -45,4 +54,8 @@ impl Table {
             self.version
         )
     }
+}
+
+fn shown(time: Option<Duration>) -> String {
+    time.map_or("-".to_owned(), |time| format!("{:.2} ms", time.as_secs_f64() * 1e3))
 }
