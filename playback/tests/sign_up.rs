@@ -208,7 +208,7 @@ async fn invitations_are_bounded() {
 #[tokio::test]
 async fn who_leaves_is_gone_with_all_credentials_and_the_name_is_free() {
     on_each(|database, _| async move {
-        let (world, playback) = (World::default(), open(database).await);
+        let (world, playback) = (World::default(), open(database.clone()).await);
         let ada = arrive(&playback, "ada").await;
         let phone = playback.make_app_password(&ada, text("phone"), NOW).await.unwrap();
         playback.grant(&ada, &world.ask(1), &world.edges(), NOW).await.unwrap();
@@ -220,7 +220,11 @@ async fn who_leaves_is_gone_with_all_credentials_and_the_name_is_free() {
 
         let leaving = playback.leave(&ada, PASSWORD, address(1), NOW).await.unwrap();
         assert_eq!(leaving.account(), ada.account().id);
+        playback.grant(&ada, &world.ask(2), &world.edges(), NOW).await.unwrap();
         playback.remove_account(leaving).await.unwrap();
+        playback.flush().await;
+        let plays = database.rows("SELECT track FROM current_plays", vec![]).await.unwrap();
+        assert!(plays.is_empty(), "not even of what was on its way to the disk");
         for secret in [phone.secret.expose(), key.secret.expose()] {
             assert!(matches!(playback.authenticate(secret, NOW).await, Err(Error::WrongCredential)));
         }

@@ -169,8 +169,8 @@ impl Playback {
         Ok(Leaving(account))
     }
 
-    /// Forgets the account of who leaves, and everything that belongs to it here: credentials, programs, queue, devices
-    /// and invitations.
+    /// Forgets the account of who leaves, and everything that belongs to it here: credentials, programs, queue, devices,
+    /// plays and invitations.
     ///
     /// # Errors
     /// It is gone already, or nobody would be left who administers.
@@ -178,7 +178,11 @@ impl Playback {
         let removed = self.store.remove_account(account.id).await?;
         self.forget(&account);
         match removed {
-            Removed::Gone => Ok(()),
+            Removed::Gone => {
+                // What was granted a moment ago is written after the account has gone.
+                self.writer.flush().await;
+                Ok(self.store.forget_plays(account.id).await?)
+            }
             Removed::Nobody => Err(Error::NotFound),
             Removed::LastAdmin => Err(Error::LastAdmin),
         }

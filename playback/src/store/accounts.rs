@@ -176,7 +176,8 @@ impl Store {
         self.database.execute(sql, values).await.map(drop)
     }
 
-    /// Forgets an account and all that belongs to it, unless nobody would be left who administers.
+    /// Forgets an account and all that belongs to it, unless nobody would be left who administers. Plays have
+    /// [`Self::forget_plays`]: they are written by a task of their own.
     ///
     /// # Errors
     /// The database refuses.
@@ -187,7 +188,6 @@ impl Store {
             return Ok(Removed::LastAdmin);
         }
         let removed = transaction.execute("DELETE FROM accounts WHERE id = $1", vec![id.as_str().into()]).await?;
-        transaction.execute("DELETE FROM current_plays WHERE account = $1", vec![id.as_str().into()]).await?;
         transaction.commit().await?;
         Ok(if removed == 1 { Removed::Gone } else { Removed::Nobody })
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use needledrop_core::{PlaybackId, UnixSeconds};
+use needledrop_core::{AccountId, PlaybackId, UnixSeconds};
 use needledrop_database::{Database, Each, Error, Gathered, Insert, Row, Value};
 
 use super::Store;
@@ -62,6 +62,15 @@ impl Store {
         transaction.insert(insert, rows).await?;
         transaction.execute_in("DELETE FROM current_plays WHERE (account, client, track) IN", 3, ended).await?;
         transaction.commit().await
+    }
+
+    /// Forgets all plays of an account.
+    ///
+    /// # Errors
+    /// The database refuses.
+    pub async fn forget_plays(&self, account: AccountId) -> Result<(), Error> {
+        let sql = "DELETE FROM current_plays WHERE account = $1";
+        self.database.execute(sql, vec![account.as_str().into()]).await.map(drop)
     }
 
     /// Forgets plays that no longer go on, and the oldest of too many.
